@@ -1,0 +1,1 @@
+"""Privacy: encryption, retention and purge."""

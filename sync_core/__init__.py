@@ -1,0 +1,1 @@
+"""What a sync is: pure domain modules, and an engine that drives them through ports."""

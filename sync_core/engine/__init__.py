@@ -1,0 +1,1 @@
+"""The steps of a run, as thin drivers over ports."""

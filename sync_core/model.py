@@ -1,0 +1,204 @@
+"""The nouns of a sync. Plain data: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing a replica should hold, ready to be written.
+
+    `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the JSON
+    object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox.
+    """
+
+    key: str
+    fingerprint: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What we believe one mailbox holds for a key. An empty fingerprint means: ours, but of unknown content."""
+
+    item_id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenItem:
+    """An item of a mailbox as a look at it showed. `mark` and `fingerprint` are the raw values of our two properties."""
+
+    item_id: str
+    folder_id: str
+    created: str  # ISO 8601, as Graph writes it: sorts by time
+    mark: str | None = None
+    fingerprint: str | None = None
+    fields: Mapping[str, Any] | None = None  # only when fields were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """One line of an item delta: the item is new or changed (`fields` holds what we own), or it left the folder."""
+
+    item_id: str
+    removed: bool
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChangePage:
+    """One page of an item delta. Only the last page has a `delta_link`."""
+
+    changes: list[ItemChange]
+    delta_link: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """One page of a source's delta: raw objects that changed, ids that went. Only the last page has a `delta_link`.
+
+    The same object may come twice; the later one wins. An object holds at least the properties that changed.
+    """
+
+    changed: list[dict[str, Any]]
+    removed: list[str]
+    delta_link: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A contact folder. `mark` is the raw value of our key property, None when it has none."""
+
+    folder_id: str
+    name: str
+    parent_id: str
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Write a new item. Not repeatable: when its answer is lost, look it up by its mark first."""
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Overwrite our fields of an existing item."""
+
+    key: str
+    item_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove an item of ours for good."""
+
+    key: str
+    item_id: str
+
+
+Operation = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one operation: the id of the item (after create or update), or the error that this one item met."""
+
+    item_id: str = ""
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Spent:
+    """What was asked of Graph: every sub-request of a batch counts one request, the batch itself one HTTP call."""
+
+    requests: int = 0
+    http_calls: int = 0
+    throttled: int = 0
+
+    def add(self, other: Spent) -> None:
+        """Add another account to this one."""
+        self.requests += other.requests
+        self.http_calls += other.http_calls
+        self.throttled += other.throttled
+
+
+class ReplicaState(StrEnum):
+    """Where the mirror in one mailbox stands."""
+
+    ACTIVE = "active"
+    LEAVING = "leaving"  # no longer a target: what we wrote is still to be removed
+    SET_ASIDE = "set_aside"  # unreachable; looked at again when `due`
+
+
+@dataclass(slots=True)
+class Replica:
+    """The mirror of one sync in one mailbox: what must not be lost when caches are.
+
+    `applied` is the digest of the snapshot last applied in full. `dirty` says that writes may be under way or lost: list by mark
+    before anything is created. `look_after` asks for one more look once that time has passed (a late write may still commit).
+    """
+
+    mailbox: str
+    state: ReplicaState = ReplicaState.ACTIVE
+    reason: str = ""
+    folder_id: str = ""
+    applied: str = ""
+    dirty: bool = False
+    look_after: datetime | None = None
+    due: datetime | None = None  # next audit, or next look at a mailbox set aside; None: never looked at
+    owner: str = ""
+    owned_until: datetime | None = None
+    etag: str = ""
+
+
+class RunState(StrEnum):
+    """Where a run stands. The last five are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"  # done, but some mailboxes could not be served
+    HELD = "held"  # a brake or an unreadable source: nothing was changed, a person decides
+    FAILED = "failed"
+    DROPPED = "dropped"  # was held and a person refused it
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more will happen in this run."""
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was done to mailboxes."""
+
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add another account to this one."""
+        self.created += other.created
+        self.updated += other.updated
+        self.deleted += other.deleted
+
+
+@dataclass(slots=True)
+class MailboxResult:
+    """What one run did in one mailbox."""
+
+    mailbox: str
+    outcome: str  # "done", "set_aside", "held", "removed", "failed"
+    reason: str = ""
+    detail: str = ""
+    counts: Counts = field(default_factory=Counts)

@@ -1,0 +1,263 @@
+"""What the engine needs from the outside world. `cloud` implements these; `local.memory` implements the storage ones for tests.
+
+Everything raises only errors of `sync_core.errors`; whatever else escapes is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from sync_core.model import Folder, ItemChangePage, Operation, Outcome, SeenItem, SourcePage, Spent
+
+# --- storage -----------------------------------------------------------------------------------------------------------
+
+Scalar = str | int | float | bool | bytes | datetime
+Row = Mapping[str, Scalar | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A stored row. `values` has no partition key, row key or timestamp in it; a value stored as None is absent."""
+
+    partition: str
+    row: str
+    values: dict[str, Scalar]
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Write a row that must not exist yet."""
+
+    row: str
+    values: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a row whether it exists or not, replacing all of it."""
+
+    row: str
+    values: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Replace all of a row that must still carry `etag`."""
+
+    row: str
+    values: Row
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete a row; a row that does not exist is no error."""
+
+    row: str
+
+
+Write = Insert | Put | Replace | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A condition on one property. A row without that property never matches, not even `ne`."""
+
+    name: str
+    op: Literal["eq", "ne", "lt", "le", "gt", "ge"]
+    value: str | int | bool | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every condition holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one condition holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition = Compare | AllOf | AnyOf
+
+
+class Tables(Protocol):
+    """Rows by table, partition and row key, ordered by row key within a partition, with optimistic concurrency.
+
+    Keys may hold letters, digits and `-_.:|@~`, at most 512 characters. A row may hold 1 MiB and a value 64 KiB.
+    Naive datetimes are refused; datetimes come back in UTC. Integers are 64 bits wide.
+    """
+
+    async def get(self, table: str, partition: str, row: str) -> Entity | None:
+        """The row, or None."""
+
+    def query(
+        self,
+        table: str,
+        partition: str,
+        *,
+        start: str = "",
+        end: str = "",
+        where: Condition | None = None,
+        select: Sequence[str] | None = None,
+    ) -> AsyncIterator[Entity]:
+        """Rows of one partition with `start` <= row key < `end` (either may be empty) that match `where`, in order.
+
+        Pages are fetched as the caller goes on. With `select`, only these values come back.
+        """
+
+    def scan(
+        self, table: str, *, where: Condition | None = None, select: Sequence[str] | None = None
+    ) -> AsyncIterator[Entity]:
+        """Rows of every partition that match. Expensive: for timers only."""
+
+    async def commit(self, table: str, partition: str, writes: Sequence[Write]) -> list[str]:
+        """Carry out 1 to 100 writes of different rows (under 4 MiB together) in one transaction; returns their etags ("" for Remove).
+
+        Raises ConflictError, with nothing written, when an Insert finds the row or a Replace another etag or no row.
+        """
+
+
+class Queues(Protocol):
+    """Sends messages. Delivery is at least once and unordered. Ids only: no personal data."""
+
+    async def send(self, queue: str, message: Mapping[str, str | int], *, delay: float = 0) -> None:
+        """Enqueue `message` as JSON, visible after `delay` seconds (at most 7 days)."""
+
+
+class Clock(Protocol):
+    """Time, so that tests may move it."""
+
+    def now(self) -> datetime:
+        """The time now, in UTC."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+# --- keys --------------------------------------------------------------------------------------------------------------
+
+
+class Secrets(Protocol):
+    """Named secrets: Key Vault, or one machine's file."""
+
+    async def get(self, name: str) -> bytes:
+        """The secret's bytes. Raises NotFoundError."""
+
+
+class Sealer(Protocol):
+    """Encrypts one tenant's bytes for one place; what was sealed for another place or tenant does not open."""
+
+    def seal(self, plain: bytes, *, place: str) -> bytes:
+        """Compress and encrypt. `place` names table, partition, row and property."""
+
+    def open(self, sealed: bytes, *, place: str) -> bytes:
+        """The plain bytes. Raises LostPagesError when they cannot be had (wrong key, wrong place, damaged)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantKeys:
+    """A tenant's keys, unwrapped."""
+
+    sealer: Sealer
+    fingerprint_key: bytes
+    fingerprint_key_id: str  # two characters or so: it stands in every fingerprint
+
+
+class Keyring(Protocol):
+    """Finds (and on first use makes) a tenant's keys."""
+
+    async def keys(self, tenant: str) -> TenantKeys:
+        """The tenant's keys."""
+
+
+# --- Microsoft 365 -----------------------------------------------------------------------------------------------------
+
+
+class Directory(Protocol):
+    """One tenant's directory."""
+
+    spent: Spent
+
+    def users(self, delta_link: str | None) -> AsyncIterator[SourcePage]:
+        """All users (no link), or what changed since. The last page carries the next link.
+
+        Raises DeltaExpiredError, TenantError, ParkedError, TransientError (after patience), or SourceError when the answer ends
+        without a delta link.
+        """
+
+
+class Mailboxes(Protocol):
+    """The contact folders of one tenant's mailboxes, as far as one piece of work needs them.
+
+    Requests of several mailboxes that are served side by side share HTTP calls: a task that serves a mailbox does so inside
+    `sharing()`, which tells how many tasks may still have something to send. Throttling is dealt with here. Methods raise
+    MailboxError, MailboxGoneError, LedgerDoubtError (item or folder not found), TenantError, ParkedError and TransientError (patience
+    used up).
+    """
+
+    spent: Spent
+
+    def sharing(self) -> AbstractContextManager[None]:
+        """Take part in shared HTTP calls until the context ends."""
+
+    async def folders(self, mailbox: str) -> list[Folder]:
+        """The contact folders directly below the default folder."""
+
+    async def child_folders(self, mailbox: str, folder_id: str) -> list[Folder]:
+        """The folders directly below a folder."""
+
+    async def folder(self, mailbox: str, folder_id: str) -> Folder | None:
+        """One folder, wherever it lies (Deleted Items included); None when there is none. "contacts" names the default folder.
+
+        Contact folders are descendants of the default folder: one whose parents do not lead there was deleted.
+        """
+
+    async def create_folder(self, mailbox: str, name: str, mark: str) -> Folder:
+        """Make a folder that carries our mark. Raises AnswerLostError, or ConflictError when the name is taken."""
+
+    async def delete_folder(self, mailbox: str, folder_id: str) -> None:
+        """Remove a folder for good; one that is gone is no error."""
+
+    def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
+        """Every item of a folder with our two properties; with `fields`, also the fields we own (never use it on a default folder)."""
+
+    async def item(self, mailbox: str, item_id: str) -> SeenItem | None:
+        """One item, wherever it lies; None when there is none."""
+
+    async def find(self, mailbox: str, folder_id: str, mark: str) -> list[SeenItem]:
+        """The folder's items that carry exactly this mark."""
+
+    async def unmark(self, mailbox: str, item_id: str) -> None:
+        """Take our mark off an item: from now on it is the user's. One that is gone is no error."""
+
+    async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
+        """Carry out at most 20 operations; the outcomes come in the same order.
+
+        Errors of a single operation stand in its outcome: AnswerLostError (a create), LedgerDoubtError (an update of an item that is gone),
+        MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. Errors that
+        concern the whole mailbox or tenant are raised once all outcomes of that call are known to be useless; if some operations were
+        carried out and the mailbox then failed, the failed ones hold the mailbox's error in their outcomes and nothing is raised.
+        """
+
+    def changes(self, mailbox: str, folder_id: str, delta_link: str | None) -> AsyncIterator[ItemChangePage]:
+        """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError."""
+
+
+class MicrosoftGraph(Protocol):
+    """Opens one tenant's Microsoft 365."""
+
+    def directory(self, tenant: str) -> Directory:
+        """The tenant's directory, with a fresh account of what is spent."""
+
+    def mailboxes(self, tenant: str) -> Mailboxes:
+        """The tenant's mailboxes, with a fresh account of what is spent."""

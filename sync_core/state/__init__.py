@@ -1,0 +1,1 @@
+"""Repositories: what the engine keeps, written over the table port."""

@@ -50,7 +50,10 @@ class SyncDefinition(_Strict):
 
 
 class TenantSettings(_Strict):
-    """What holds for all syncs of a tenant. `default_country` reads phone numbers of people without a country (ISO 3166 alpha-2)."""
+    """What holds for all syncs of a tenant.
+
+    `default_country` (ISO 3166 alpha-2) reads the phone numbers of people without a country.
+    """
 
     default_country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
 

@@ -115,15 +115,13 @@ class Tables(Protocol):
         Pages are fetched as the caller goes on. With `select`, only these values come back.
         """
 
-    def scan(
-        self, table: str, *, where: Condition | None = None, select: Sequence[str] | None = None
-    ) -> AsyncIterator[Entity]:
+    def scan(self, table: str, *, where: Condition | None = None, select: Sequence[str] | None = None) -> AsyncIterator[Entity]:
         """Rows of every partition that match. Expensive: for timers only."""
 
     async def commit(self, table: str, partition: str, writes: Sequence[Write]) -> list[str]:
-        """Carry out 1 to 100 writes of different rows (under 4 MiB together) in one transaction; returns their etags ("" for Remove).
+        """Carry out 1 to 100 writes of different rows (under 4 MiB together) in one transaction.
 
-        Raises ConflictError, with nothing written, when an Insert finds the row or a Replace another etag or no row.
+        Returns the new etags in order, "" for a Remove. Raises ConflictError, with nothing written, when an Insert finds the row or a Replace another etag or no row.
         """
 
 
@@ -201,8 +199,8 @@ class Mailboxes(Protocol):
 
     Requests of several mailboxes that are served side by side share HTTP calls: a task that serves a mailbox does so inside
     `sharing()`, which tells how many tasks may still have something to send. Throttling is dealt with here. Methods raise
-    MailboxError, MailboxGoneError, LedgerDoubtError (item or folder not found), TenantError, ParkedError and TransientError (patience
-    used up).
+    MailboxError, MailboxGoneError, LedgerDoubtError (item or folder not found), TenantError, ParkedError and TransientError (when
+    patience is used up).
     """
 
     spent: Spent
@@ -229,7 +227,7 @@ class Mailboxes(Protocol):
         """Remove a folder for good; one that is gone is no error."""
 
     def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
-        """Every item of a folder with our two properties; with `fields`, also the fields we own (never use it on a default folder)."""
+        """Every item of a folder with our two properties; with `fields`, also the fields we own (never on a default folder)."""
 
     async def item(self, mailbox: str, item_id: str) -> SeenItem | None:
         """One item, wherever it lies; None when there is none."""
@@ -243,10 +241,10 @@ class Mailboxes(Protocol):
     async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
         """Carry out at most 20 operations; the outcomes come in the same order.
 
-        Errors of a single operation stand in its outcome: AnswerLostError (a create), LedgerDoubtError (an update of an item that is gone),
-        MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. Errors that
-        concern the whole mailbox or tenant are raised once all outcomes of that call are known to be useless; if some operations were
-        carried out and the mailbox then failed, the failed ones hold the mailbox's error in their outcomes and nothing is raised.
+        An error of a single operation stands in its outcome: AnswerLostError (a create), LedgerDoubtError (item or folder not found),
+        MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. An error that
+        concerns the whole mailbox or tenant also stands in the outcome of each operation that met it, so that what was carried
+        out beside it is not lost; only when no request was sent at all is it raised.
         """
 
     def changes(self, mailbox: str, folder_id: str, delta_link: str | None) -> AsyncIterator[ItemChangePage]:

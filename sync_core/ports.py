@@ -115,8 +115,20 @@ class Tables(Protocol):
         Pages are fetched as the caller goes on. With `select`, only these values come back.
         """
 
-    def scan(self, table: str, *, where: Condition | None = None, select: Sequence[str] | None = None) -> AsyncIterator[Entity]:
-        """Rows of every partition that match. Expensive: for timers only."""
+    def scan(
+        self,
+        table: str,
+        *,
+        partitions_from: str = "",
+        partitions_to: str = "",
+        where: Condition | None = None,
+        select: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Entity]:
+        """Rows with `partitions_from` <= partition key < `partitions_to` (either may be empty) that match, by partition and row.
+
+        At most `limit` rows. Expensive without bounds: for timers only.
+        """
 
     async def commit(self, table: str, partition: str, writes: Sequence[Write]) -> list[str]:
         """Carry out 1 to 100 writes of different rows (under 4 MiB together) in one transaction.

@@ -1,0 +1,191 @@
+"""From a directory user to the contact that phones show.
+
+We own the properties in `OWNED_FIELDS` and no other: a user's own notes, birthday or photo on a contact stay. Every owned field
+is always written, empty ones as null, so that what was removed in the directory is removed in the mailbox too. `fileAs` is left
+to Exchange, which files by name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from sync_core import marks, phones
+from sync_core.countries import region
+from sync_core.model import Item
+
+if TYPE_CHECKING:
+    from sync_core.fingerprints import Fingerprinter
+
+OWNED_FIELDS: tuple[str, ...] = (
+    "displayName",
+    "givenName",
+    "surname",
+    "companyName",
+    "department",
+    "jobTitle",
+    "officeLocation",
+    "mobilePhone",
+    "businessPhones",
+    "emailAddresses",
+    "businessAddress",
+)
+
+MOST_EMAIL_ADDRESSES = 3
+MOST_BUSINESS_PHONES = 2
+"""Graph refuses more: https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/560."""
+
+LONGEST = 255
+"""UTF-16 units of one value. Graph documents no limit (microsoft-graph-docs-contrib issue 3685); 255 is what Exchange searches."""
+
+# From the properties of physicalAddress to those of a user
+_ADDRESS = {
+    "street": "streetAddress",
+    "city": "city",
+    "state": "state",
+    "postalCode": "postalCode",
+    "countryOrRegion": "country",
+}
+
+# Control characters, line and paragraph separators, and what is no character at all: Graph refuses bodies with some of them
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_PUNCTUATION = re.compile(r"[\s().\-/]")
+
+
+def key_of(user: Mapping[str, Any]) -> str:
+    """The key of a directory user: "u:" and the object id."""
+    return f"u:{user['id'].lower()}"
+
+
+def item_of(
+    user: Mapping[str, Any], *, installation: str, sync: str, fingerprinter: Fingerprinter, default_country: str | None
+) -> Item:
+    """The user as an item ready to be written, our marks included. Equal users give equal bytes."""
+    key = key_of(user)
+    contact = contact_of(user, default_country=default_country)
+    fingerprint = fingerprinter.of(contact)
+    contact["singleValueExtendedProperties"] = [
+        {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
+        {"id": marks.FINGERPRINT_PROPERTY, "value": fingerprint},
+    ]
+    return Item(key, fingerprint, orjson.dumps(contact))
+
+
+def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[str, Any]:
+    """The owned fields of the user's contact, each present, as Graph takes them.
+
+    `default_country` (ISO 3166 alpha-2) reads the phone numbers of users whose own country is unknown.
+    """
+    emails = _emails(user)
+    country = region(user.get("usageLocation")) or region(user.get("country")) or default_country
+    mobile = _phone(user.get("mobilePhone"), country)
+    business = [phone for phone in dict.fromkeys(_phone(raw, country) for raw in user.get("businessPhones") or ()) if phone]
+    given, surname = _text(user.get("givenName")), _text(user.get("surname"))
+    display = _text(user.get("displayName")) or _text(f"{given or ''} {surname or ''}") or next(iter(emails + business), mobile)
+    given, surname = _names(display, given, surname)
+    return {
+        "displayName": display,
+        "givenName": given,
+        "surname": surname,
+        "companyName": _text(user.get("companyName")),
+        "department": _text(user.get("department")),
+        "jobTitle": _text(user.get("jobTitle")),
+        "officeLocation": _text(user.get("officeLocation")),
+        "mobilePhone": mobile,
+        "businessPhones": business[:MOST_BUSINESS_PHONES],
+        "emailAddresses": [{"address": email, "name": display} for email in emails[:MOST_EMAIL_ADDRESSES]],
+        "businessAddress": {part: _text(user.get(source)) for part, source in _ADDRESS.items()},
+    }
+
+
+def canonical(field: str, value: Any) -> bytes:
+    """The form in which what we wrote equals what Graph reads back.
+
+    - Missing, None, "", [] and an object with nothing in it are the same: b"".
+    - Text: Unicode NFC, white space at the ends gone and any other run of it one space (Exchange turns line ends into CRLF).
+    - Phones: white space and the punctuation ``( ) . - /`` gone, as phones reformat numbers they save. A list keeps its order.
+    - E-mail addresses: the lower-case addresses in order. Their names are not compared: Exchange fills them in by itself, and
+      they only ever change together with `displayName`.
+    - An address: its parts as text, in a fixed order.
+    """
+    if not value:
+        return b""
+    if field == "businessAddress":
+        return _joined(_canonical_text(value.get(part)) for part in _ADDRESS)
+    if field == "emailAddresses":
+        return _joined(filter(None, (_canonical_text(email.get("address")).lower() for email in value)))
+    if field == "businessPhones":
+        return _joined(filter(None, (_PUNCTUATION.sub("", _canonical_text(phone)) for phone in value)))
+    if field == "mobilePhone":
+        return _PUNCTUATION.sub("", _canonical_text(value)).encode()
+    return _canonical_text(value).encode()
+
+
+def _canonical_text(value: str | None) -> str:
+    if not value:
+        return ""
+    if not value.isascii():
+        value = unicodedata.normalize("NFC", value)
+    return " ".join(value.split())
+
+
+def _joined(parts: Iterable[str]) -> bytes:
+    return "\n".join(parts).rstrip("\n").encode()
+
+
+def _text(value: str | None) -> str | None:
+    """One line of printable text in NFC, cut at the limit; None when nothing is left."""
+    if not value:
+        return None
+    if not (value.isascii() and value.isprintable()):
+        value = unicodedata.normalize("NFC", _UNPRINTABLE.sub(" ", value))
+    value = " ".join(value.split())
+    if len(value) * 2 > LONGEST:
+        value = value.encode("utf-16-le")[: LONGEST * 2].decode("utf-16-le", "ignore").rstrip()
+    return value or None
+
+
+def _phone(raw: str | None, country: str | None) -> str | None:
+    text = _text(raw)
+    return (phones.international(text, country) or None) if text else None
+
+
+def _emails(user: Mapping[str, Any]) -> list[str]:
+    """The primary address, then the aliases in a fixed order ("SMTP:" marks the primary one and sorts first); none twice."""
+    aliases = [proxy[5:] for proxy in sorted(user.get("proxyAddresses") or ()) if proxy[:5].lower() == "smtp:"]
+    # Every account gets aliases in the tenant's initial domain, which nobody writes to
+    known = [user.get("mail"), *(alias for alias in aliases if not alias.lower().endswith(".onmicrosoft.com"))]
+    found: dict[str, str] = {}
+    for address in map(_text, known):
+        if address and "@" in address and len(address) < LONGEST:
+            found.setdefault(address.lower(), address)
+    return list(found.values())
+
+
+def _names(display: str | None, given: str | None, surname: str | None) -> tuple[str | None, str | None]:
+    """Given name and surname as far as they are known; iOS shows these and not the display name.
+
+    One missing part is what the display name has besides the other. With both missing the whole display name stands for the given
+    name: it is shown unchanged then, where any guess would turn some names and all functional accounts round.
+    """
+    if not display or (given and surname):
+        return given, surname
+    if given:
+        return given, _rest(display, given)
+    if surname:
+        return _rest(display, surname), surname
+    return display, None
+
+
+def _rest(display: str, part: str) -> str | None:
+    """What `display` says besides the name `part` at its beginning or end."""
+    words, known = display.split(" "), part.split(" ")
+    if [word.rstrip(",") for word in words[: len(known)]] == known:
+        return " ".join(words[len(known) :]) or None
+    if words[-len(known) :] == known:
+        return " ".join(words[: -len(known)]).rstrip(",") or None
+    return None

@@ -1,0 +1,89 @@
+"""Directory users: what we ask Microsoft for, what of it we keep, and who is a person or a target by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_TEXTS = (
+    "displayName",
+    "givenName",
+    "surname",
+    "companyName",
+    "department",
+    "jobTitle",
+    "officeLocation",
+    "mobilePhone",
+    "mail",
+    "userPrincipalName",
+    "streetAddress",
+    "city",
+    "state",
+    "postalCode",
+    "country",
+    "usageLocation",
+    "userType",
+)
+_LISTS = ("businessPhones", "proxyAddresses")
+
+SELECT: tuple[str, ...] = ("id", *_TEXTS, *_LISTS, "accountEnabled", "assignedPlans")
+"""The properties to ask of /users/delta, all of them selectable there."""
+
+_USABLE = ("enabled", "warning")
+"""Plan states "for normal use", the second in its grace period.
+
+https://learn.microsoft.com/graph/api/resources/assignedplan
+"""
+
+
+_FOUNDATION = "113feb6c-3fe4-4440-bddc-54d774bf0318"
+"""EXCHANGE_S_FOUNDATION comes with licences that have no mailbox (Power BI, Project, ...), as a plan of the service exchange.
+
+https://learn.microsoft.com/entra/identity/users/licensing-service-plan-reference
+"""
+
+
+def merge(previous: Mapping[str, Any] | None, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring what we keep of a user up to date with one object of a delta.
+
+    A property that `raw` lacks is unchanged, one that is null or empty is cleared. `assignedPlans` becomes the boolean `mailbox`.
+    The result holds nothing empty and has its properties in one order, so that equal users are equal bytes.
+    """
+    kept = dict(previous or {})
+    kept["id"] = raw["id"]
+    for name in _TEXTS:
+        if name in raw:
+            kept[name] = (raw[name] or "").strip()
+    for name in _LISTS:
+        if name in raw:
+            kept[name] = [value.strip() for value in raw[name] or () if value and value.strip()]
+    if "proxyAddresses" in raw:
+        kept["proxyAddresses"] = sorted(value for value in kept["proxyAddresses"] if value[:5].lower() == "smtp:")
+    if "accountEnabled" in raw:
+        kept["accountEnabled"] = raw["accountEnabled"]
+    if "assignedPlans" in raw:
+        kept["mailbox"] = any(_is_mailbox_plan(plan) for plan in raw["assignedPlans"] or ())
+    return {name: kept[name] for name in (*SELECT, "mailbox") if kept.get(name)}
+
+
+def is_person(user: Mapping[str, Any]) -> bool:
+    """Whether the user belongs in an address book: an enabled member with an e-mail address or a phone number."""
+    return _is_enabled_member(user) and bool(user.get("mail") or user.get("mobilePhone") or user.get("businessPhones"))
+
+
+def has_usable_mailbox(user: Mapping[str, Any]) -> bool:
+    """Whether the user is a target by default: an enabled member with an Exchange Online plan. Only a request proves it."""
+    return _is_enabled_member(user) and bool(user.get("mailbox"))
+
+
+def _is_enabled_member(user: Mapping[str, Any]) -> bool:
+    # userType is missing on accounts older than the property: those are members
+    return user.get("accountEnabled") is True and user.get("userType", "Member").lower() != "guest"
+
+
+def _is_mailbox_plan(plan: Mapping[str, Any]) -> bool:
+    return (
+        (plan.get("service") or "").lower() == "exchange"
+        and (plan.get("capabilityStatus") or "").lower() in _USABLE
+        and (plan.get("servicePlanId") or "").lower() != _FOUNDATION
+    )

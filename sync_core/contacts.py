@@ -40,7 +40,7 @@ MOST_BUSINESS_PHONES = 2
 """Graph refuses more: https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/560."""
 
 LONGEST = 255
-"""UTF-16 units of one value. Graph documents no limit (microsoft-graph-docs-contrib issue 3685); 255 is what Exchange searches."""
+"""UTF-16 units of one value. Graph documents no limit (microsoft-graph-docs-contrib issue 3685); 255 is a common one in MAPI."""
 
 # From the properties of physicalAddress to those of a user
 _ADDRESS = {

@@ -16,7 +16,7 @@ from typing import Any
 from sync_core.contacts import OWNED_FIELDS, canonical
 
 SCHEMA = "a"
-"""Names the list of owned fields and their canonical form. Whoever changes either takes the next letter: all is rewritten once."""
+"""Names the owned fields and their canonical form. Whoever changes either takes the next letter: all is then rewritten once."""
 
 _TAG = 4
 _PADDING = "=" * (-len(OWNED_FIELDS) * _TAG % 3)

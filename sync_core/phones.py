@@ -1,7 +1,8 @@
 """Phone numbers as phones need them.
 
-E.164 ("+4930123456") is what caller id matches against, whatever network the phone is in. An extension follows after a comma: iOS
-and Android keep it and dial it two seconds after the call is answered. They misread RFC 3966's ";ext=": Android dials the letters.
+E.164 ("+4930123456") is what caller id matches against, whatever network the phone is in. An extension follows after a comma:
+iOS and Android keep it and dial it two seconds after the call is answered, where they misread the ";ext=" of RFC 3966 (Android
+dials the letters).
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_BARE = re.compile(r"\+[1-9][0-9]{6,14}")
+# Written in full, without a trunk zero: reading these with the library would take most of the time of a large directory
+_IN_FULL = re.compile(r"(?!\+[0-9]{1,3}[ .-]0)\+[1-9](?:[ .-]?[0-9]){6,14}")
+_SEPARATORS = str.maketrans("", "", " .-")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -22,8 +25,8 @@ def international(raw: str, country: str | None) -> str:
     import phonenumbers as library
 
     text = " ".join(raw.split())
-    if _BARE.fullmatch(text):
-        return text
+    if _IN_FULL.fullmatch(text):
+        return text.translate(_SEPARATORS)
     if not any(character.isalnum() for character in text):
         return ""
     try:

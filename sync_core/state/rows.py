@@ -1,7 +1,8 @@
 """What one row and one transaction of Table Storage may hold.
 
 Limits: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model and
-https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions. A violation is a bug of the caller, hence ValueError.
+https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
+A violation is a bug of the caller, hence ValueError.
 """
 
 from __future__ import annotations

@@ -5,17 +5,27 @@ from __future__ import annotations
 TENANTS = "tenants"  # tenant / "tenant"; "keys"
 SYNCS = "syncs"  # tenant / sync
 REPLICAS = "replicas"  # tenant:sync / mailbox
-REFUSALS = "refusals"  # tenant:sync / mailbox
 SOURCES = "sources"  # tenant:source / page
 SNAPSHOTS = "snapshots"  # tenant:sync / version:page
 LEDGERS = "ledgers"  # tenant:sync / mailbox:bucket
-RUNS = "runs"  # tenant / newest-first id
+RUNS = "runs"  # tenant / run; the ids sort the newest first
 CHUNKS = "chunks"  # tenant:run / chunk
-RESULTS = "results"  # tenant:run / chunk
 
 CACHES = (SOURCES, SNAPSHOTS, LEDGERS)
-"""What may be emptied at any moment. Each row's `ReadAt` says when its content was read from Microsoft."""
+"""What may be emptied at any moment."""
 
-READ_AT = "ReadAt"  # in cache rows, heads included: the age of the oldest content they stand for
-CREATED_AT = "CreatedAt"  # in chunks and results
-FINISHED_AT = "FinishedAt"  # in runs, once they are final
+READ_AT = "ReadAt"
+"""In every row of a cache, heads included: when the oldest content it stands for was read from Microsoft."""
+
+ENDED_AT = "EndedAt"
+"""In runs, once they are final."""
+
+
+def partition(tenant: str, part: str) -> str:
+    """The partition key of what belongs to a part of a tenant: a source, a sync or a run."""
+    return f"{tenant}:{part}"
+
+
+def partitions_of(tenant: str) -> tuple[str, str]:
+    """The bounds (from, to) of all partition keys that `partition` makes for a tenant."""
+    return f"{tenant}:", f"{tenant};"

@@ -6,11 +6,10 @@ content hands the old time on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from itertools import count
 
-from sync_core.errors import LostPagesError
 from sync_core.ports import Entity, Put, Remove, Row, Scalar, Sealer, Tables
 from sync_core.state.names import READ_AT
 from sync_core.state.rows import LARGEST_VALUE, grouped
@@ -71,20 +70,18 @@ async def read_page(tables: Tables, sealer: Sealer, table: str, partition: str, 
     return None if entity is None else open_values(sealer, table, entity)
 
 
-async def read_pages(
-    tables: Tables, sealer: Sealer, table: str, partition: str, *, start: str = "", end: str = ""
+async def read_pages(  # noqa: PLR0917 - the place, then its bounds
+    tables: Tables, sealer: Sealer, table: str, partition: str, start: str = "", end: str = ""
 ) -> AsyncIterator[tuple[str, bytes, Entity]]:
     """The pages with `start` <= row key < `end` in order, each with its row. Raises LostPagesError."""
     async for entity in tables.query(table, partition, start=start, end=end):
         yield entity.row, open_values(sealer, table, entity), entity
 
 
-async def remove_pages(tables: Tables, table: str, partition: str, *, start: str = "", end: str = "") -> int:
-    """Delete the rows with `start` <= row key < `end`; how many there were."""
-    rows = [entity.row async for entity in tables.query(table, partition, start=start, end=end, select=())]
+async def remove_pages(tables: Tables, table: str, partition: str, rows: Iterable[str]) -> None:
+    """Delete pages by row key; one that is gone is no error."""
     for group in grouped(map(Remove, rows)):
         await tables.commit(table, partition, group)
-    return len(rows)
 
 
 def _place(table: str, partition: str, row: str) -> str:

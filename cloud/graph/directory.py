@@ -1,0 +1,85 @@
+"""One tenant's directory, read by delta.
+
+https://learn.microsoft.com/graph/delta-query-users
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from cloud.graph.client import Client
+from cloud.graph.errors import Answer, answer_of, error_for
+from cloud.graph.retry import Patience
+from sync_core.directory import SELECT
+from sync_core.errors import DeltaExpiredError, ParkedError, SourceError
+from sync_core.model import SourcePage, Spent
+from sync_core.ports import Clock, Directory
+
+
+class GraphDirectory(Directory):
+    """The directory over Microsoft Graph. Pages are passed on as they come; none is kept."""
+
+    def __init__(self, tenant: str, client: Client, clock: Clock) -> None:
+        self.spent = Spent()
+        self._tenant = tenant
+        self._client = client
+        self._clock = clock
+
+    async def users(self, delta_link: str | None) -> AsyncIterator[SourcePage]:
+        """All users (no link), or what changed since. The last page carries the next link."""
+        if delta_link is not None and not self._client.owns(delta_link):
+            raise DeltaExpiredError("the delta link belongs to another service")
+        url: str | None = delta_link or f"{self._client.base_url}/users/delta?$select={','.join(SELECT)}"
+        while url:
+            page = await self._page(url)
+            following: str | None = page.get("@odata.nextLink")
+            link: str | None = page.get("@odata.deltaLink")
+            if (following is None) == (link is None):
+                raise SourceError("a page needs one link: to the next page or for the next time")
+            if not self._client.owns(following or link or "") or following == url:
+                raise SourceError("a page links to where it should not")
+            yield _source_page(page, link)
+            url = following
+
+    async def _page(self, url: str) -> dict[str, Any]:
+        answer = await self._get(url)
+        if not isinstance(answer.body, dict) or not isinstance(answer.body.get("value"), list):
+            raise SourceError("a page is not what Graph promises")
+        return answer.body
+
+    async def _get(self, url: str) -> Answer:
+        patience = Patience(self._tenant)
+        while True:
+            result: Answer | Exception
+            try:
+                result = answer_of(await self._client.call(self._tenant, "GET", url, spent=self.spent))
+            except httpx.HTTPError as error:
+                result = error
+            else:
+                self.spent.throttled += result.throttled
+                if result.ok:
+                    return result
+            # the client has already asked for a new token
+            refused = isinstance(result, Answer) and result.status == 401
+            if refused or not patience.is_worth(result, repeatable=True):
+                raise error_for(result, source=True)
+            delay, bearable = patience.wait([result])
+            if not bearable:
+                raise ParkedError("the directory asks for more time", delay=delay)
+            await self._clock.sleep(delay)
+
+
+def _source_page(page: dict[str, Any], delta_link: str | None) -> SourcePage:
+    changed: list[dict[str, Any]] = []
+    removed: list[str] = []
+    for raw in page["value"]:
+        if not isinstance(raw, dict) or not isinstance(raw.get("id"), str):
+            raise SourceError("an object of a page has no id")
+        if "@removed" in raw:
+            removed.append(raw["id"])
+        else:
+            changed.append(raw)
+    return SourcePage(changed, removed, delta_link)

@@ -1,0 +1,51 @@
+"""Microsoft 365 over Microsoft Graph v1.0."""
+
+from __future__ import annotations
+
+import httpx
+
+from cloud.graph.batch import Gates
+from cloud.graph.client import Client
+from cloud.graph.credentials import Application
+from cloud.graph.directory import GraphDirectory
+from cloud.graph.mailboxes import GraphMailboxes
+from sync_core.ports import Clock, Directory, Mailboxes, MicrosoftGraph, Secrets
+
+BASE_URL = "https://graph.microsoft.com/v1.0"
+AUTHORITY = "https://login.microsoftonline.com"
+
+
+class Graph(MicrosoftGraph):
+    """Opens tenants. One per process and event loop: it holds the connections, the tokens and the gates of the mailboxes.
+
+    `base_url` and `authority` name another cloud, or by plain http a server on this machine; `transport` replaces the network.
+    `permanent_delete` must be off in clouds without it (https://learn.microsoft.com/graph/api/contact-permanentdelete).
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        secrets: Secrets,
+        clock: Clock,
+        *,
+        base_url: str = BASE_URL,
+        authority: str = AUTHORITY,
+        permanent_delete: bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._client = Client(application, secrets, clock, base_url=base_url, authority=authority, transport=transport)
+        self._clock = clock
+        self._gates = Gates()
+        self._permanent_delete = permanent_delete
+
+    def directory(self, tenant: str) -> Directory:
+        """The tenant's directory, with a fresh account of what is spent."""
+        return GraphDirectory(tenant, self._client, self._clock)
+
+    def mailboxes(self, tenant: str) -> Mailboxes:
+        """The tenant's mailboxes, with a fresh account of what is spent."""
+        return GraphMailboxes(tenant, self._client, self._gates, self._clock, permanent_delete=self._permanent_delete)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()

@@ -1,0 +1,197 @@
+"""The contact folders of a tenant's mailboxes. Every request goes through $batch, so that mailboxes can share HTTP calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import orjson
+
+from cloud.graph import requests as build
+from cloud.graph.batch import Gates, Sender
+from cloud.graph.client import IMMUTABLE, Client
+from cloud.graph.errors import Answer
+from cloud.graph.requests import SubRequest
+from sync_core.contacts import OWNED_FIELDS
+from sync_core.errors import AnswerLostError, DeltaExpiredError, LedgerDoubtError, RollcallError, TransientError
+from sync_core.marks import FINGERPRINT_PROPERTY, KEY_PROPERTY, RELEASED
+from sync_core.model import Create, Delete, Folder, ItemChange, ItemChangePage, Operation, Outcome, SeenItem, Spent, Update
+from sync_core.ports import Clock, Mailboxes
+
+_KEY = KEY_PROPERTY.lower()
+_FINGERPRINT = FINGERPRINT_PROPERTY.lower()
+_RELEASE = orjson.dumps(
+    {"singleValueExtendedProperties": [{"id": name, "value": RELEASED} for name in (KEY_PROPERTY, FINGERPRINT_PROPERTY)]}
+)
+
+
+class GraphMailboxes(Mailboxes):
+    """Mailboxes over Microsoft Graph. With `permanent_delete` off, as national clouds need, removals go to Deleted Items."""
+
+    def __init__(self, tenant: str, client: Client, gates: Gates, clock: Clock, *, permanent_delete: bool) -> None:
+        self.spent = Spent()
+        self._client = client
+        self._sender = Sender(tenant, client, gates, clock, self.spent)
+        self._permanent = permanent_delete
+
+    def sharing(self) -> AbstractContextManager[None]:
+        """Take part in shared HTTP calls until the context ends."""
+        return self._sender.sharing()
+
+    async def folders(self, mailbox: str) -> list[Folder]:
+        """The contact folders directly below the default folder."""
+        return await self._folders(mailbox, build.contact_folders(mailbox))
+
+    async def child_folders(self, mailbox: str, folder_id: str) -> list[Folder]:
+        """The folders directly below a folder."""
+        return await self._folders(mailbox, f"{build.contact_folder(mailbox, folder_id)}/childFolders")
+
+    async def folder(self, mailbox: str, folder_id: str) -> Folder | None:
+        """One folder, wherever it lies; None when there is none."""
+        try:
+            return _folder(
+                await self._one(mailbox, build.get(f"{build.contact_folder(mailbox, folder_id)}?{build.FOLDER_QUERY}"))
+            )
+        except LedgerDoubtError:
+            return None
+
+    async def create_folder(self, mailbox: str, name: str, mark: str) -> Folder:
+        """Make a folder that carries our mark. Raises AnswerLostError, or ConflictError when the name is taken."""
+        properties = [{"id": KEY_PROPERTY, "value": mark}]
+        body = orjson.dumps({"displayName": name, "singleValueExtendedProperties": properties})
+        made = await self._one(mailbox, build.creator(build.contact_folders(mailbox)).carrying(body))
+        if not isinstance(made.get("id"), str):
+            raise AnswerLostError("a folder was created without an answer that names it")
+        return Folder(made["id"], made.get("displayName", name), made.get("parentFolderId", ""), mark)
+
+    async def delete_folder(self, mailbox: str, folder_id: str) -> None:
+        """Remove a folder for good; one that is gone is no error."""
+        try:
+            await self._one(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=self._permanent))
+        except LedgerDoubtError:
+            return
+
+    async def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
+        """Every item of a folder with our two properties; with `fields`, also the fields we own."""
+        query = build.ITEM_FIELDS_QUERY if fields else build.ITEM_QUERY
+        first = build.get(f"{build.contacts(mailbox, folder_id)}?$top={build.PAGE}&{query}")
+        async for page in self._pages(mailbox, first):
+            yield [_item(raw, fields=fields) for raw in page["value"]]
+
+    async def item(self, mailbox: str, item_id: str) -> SeenItem | None:
+        """One item, wherever it lies; None when there is none."""
+        try:
+            raw = await self._one(mailbox, build.get(f"{build.contact(mailbox, item_id)}?{build.ITEM_QUERY}"))
+        except LedgerDoubtError:
+            return None
+        return _item(raw, fields=False)
+
+    async def find(self, mailbox: str, folder_id: str, mark: str) -> list[SeenItem]:
+        """The folder's items that carry exactly this mark (Exchange compares without regard to case)."""
+        first = build.get(f"{build.contacts(mailbox, folder_id)}?{build.marked(mark)}")
+        found = [_item(raw, fields=False) async for page in self._pages(mailbox, first) for raw in page["value"]]
+        return [item for item in found if item.mark == mark]
+
+    async def unmark(self, mailbox: str, item_id: str) -> None:
+        """Take our mark off an item; one that is gone is no error."""
+        try:
+            await self._one(mailbox, build.patch(build.contact(mailbox, item_id), _RELEASE))
+        except LedgerDoubtError:
+            return
+
+    async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
+        """Carry out at most 20 operations; the outcomes come in the same order."""
+        if not operations:
+            return []
+        creator = build.creator(build.contacts(mailbox, folder_id))
+        requests: list[SubRequest] = []
+        for operation in operations:
+            match operation:
+                case Create():
+                    requests.append(creator.carrying(operation.body))
+                case Update():
+                    requests.append(build.patch(build.contact(mailbox, operation.item_id), operation.body))
+                case Delete():
+                    requests.append(build.delete(build.contact(mailbox, operation.item_id), permanent=self._permanent))
+        results = await self._sender.send(mailbox, requests)
+        return [_outcome(operation, result) for operation, result in zip(operations, results, strict=True)]
+
+    async def changes(self, mailbox: str, folder_id: str, delta_link: str | None) -> AsyncIterator[ItemChangePage]:
+        """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError."""
+        if delta_link is None:
+            url = f"{build.contacts(mailbox, folder_id)}/delta?{build.DELTA_QUERY}"
+        elif self._client.owns(delta_link):
+            url = self._client.relative(delta_link)
+        else:
+            raise DeltaExpiredError("the delta link belongs to another service")
+        async for page in self._pages(mailbox, build.get(url, prefer=build.DELTA_PREFER), prefer=build.DELTA_PREFER):
+            link = page.get("@odata.deltaLink")
+            if ("@odata.nextLink" in page) == isinstance(link, str):
+                raise TransientError("a delta page needs one link")
+            yield ItemChangePage([_change(raw) for raw in page["value"]], link)
+
+    async def _folders(self, mailbox: str, url: str) -> list[Folder]:
+        first = build.get(f"{url}?$top={build.FOLDER_PAGE}&{build.FOLDER_QUERY}")
+        return [_folder(raw) async for page in self._pages(mailbox, first) for raw in page["value"]]
+
+    async def _pages(self, mailbox: str, first: SubRequest, *, prefer: str = IMMUTABLE) -> AsyncIterator[dict[str, Any]]:
+        request: SubRequest | None = first
+        while request is not None:
+            page = await self._one(mailbox, request)
+            link = page.get("@odata.nextLink")
+            if not isinstance(page.get("value"), list) or (link is not None and not self._client.owns(link)):
+                raise TransientError("a page of a list is not what Graph promises")  # missing is not the same as empty
+            yield page
+            request = build.get(self._client.relative(link), prefer=prefer) if link else None
+
+    async def _one(self, mailbox: str, request: SubRequest) -> dict[str, Any]:
+        (result,) = await self._sender.send(mailbox, [request])
+        if isinstance(result, RollcallError):
+            raise result
+        return result.body if isinstance(result.body, dict) else {}
+
+
+def _outcome(operation: Operation, result: Answer | RollcallError) -> Outcome:
+    match operation, result:
+        case Delete(), LedgerDoubtError():
+            return Outcome()  # gone already: a DELETE may also be answered 404 after it was carried out
+        case _, RollcallError():
+            return Outcome(error=result)
+        case Create(), Answer(body={"id": str(item_id)}):
+            return Outcome(item_id)
+        case Create(), _:
+            return Outcome(error=AnswerLostError("an item was created without an answer that names it"))
+        case Update(), _:
+            return Outcome(operation.item_id)
+    return Outcome()
+
+
+def _folder(raw: Mapping[str, Any]) -> Folder:
+    return Folder(raw["id"], raw.get("displayName") or "", raw.get("parentFolderId") or "", _properties(raw).get(_KEY))
+
+
+def _item(raw: Mapping[str, Any], *, fields: bool) -> SeenItem:
+    properties = _properties(raw)
+    return SeenItem(
+        raw["id"],
+        raw.get("parentFolderId") or "",
+        raw.get("createdDateTime") or "",
+        properties.get(_KEY),
+        properties.get(_FINGERPRINT),
+        _owned(raw) if fields else None,
+    )
+
+
+def _change(raw: Mapping[str, Any]) -> ItemChange:
+    removed = "@removed" in raw
+    return ItemChange(raw["id"], removed, {} if removed else _owned(raw))
+
+
+def _owned(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: raw[name] for name in OWNED_FIELDS if name in raw}
+
+
+def _properties(raw: Mapping[str, Any]) -> dict[str, str]:
+    # Exchange may spell the property set's GUID its own way
+    return {entry["id"].lower(): entry["value"] for entry in raw.get("singleValueExtendedProperties") or ()}

@@ -1,0 +1,122 @@
+"""The sub-requests of a batch, as bytes that only lack their id, and the addresses they go to.
+
+https://learn.microsoft.com/graph/json-batching
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+
+from cloud.graph.client import IMMUTABLE
+from sync_core.contacts import OWNED_FIELDS
+from sync_core.marks import FINGERPRINT_PROPERTY, KEY_PROPERTY
+
+PAGE = 999
+FOLDER_PAGE = 100
+DELTA_PAGE = 200
+"""A delta page holds no more, whatever is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubRequest:
+    """One item of a batch. `tail` is its JSON object after the id; `repeatable` says that twice does the same as once."""
+
+    tail: bytes
+    repeatable: bool
+
+
+def batch(requests: Iterable[SubRequest]) -> bytes:
+    """The body of a $batch request. Items are numbered from 0."""
+    return b'{"requests":[' + b",".join(b'{"id":"%d",%b' % (i, request.tail) for i, request in enumerate(requests)) + b"]}"
+
+
+class _Template:
+    """What sub-requests of one method and address have in common."""
+
+    def __init__(self, method: str, url: str, *, repeatable: bool = True, prefer: str = IMMUTABLE, body: bool = False) -> None:
+        headers = {"Prefer": prefer} | ({"Content-Type": "application/json"} if body else {})
+        head = orjson.dumps({"method": method, "url": url, "headers": headers})
+        self._head = head[1:-1] + (b',"body":' if body else b"}")
+        self._repeatable = repeatable
+
+    def plain(self) -> SubRequest:
+        return SubRequest(self._head, self._repeatable)
+
+    def carrying(self, body: bytes) -> SubRequest:
+        return SubRequest(self._head + body + b"}", self._repeatable)
+
+
+def get(url: str, *, prefer: str = IMMUTABLE) -> SubRequest:
+    """Read."""
+    return _Template("GET", url, prefer=prefer).plain()
+
+
+def patch(url: str, body: bytes) -> SubRequest:
+    """Overwrite some properties with those of a JSON object."""
+    return _Template("PATCH", url, body=True).carrying(body)
+
+
+def delete(url: str, *, permanent: bool) -> SubRequest:
+    """Remove for good, or into Deleted Items in a cloud that has no permanentDelete.
+
+    https://learn.microsoft.com/graph/api/contact-permanentdelete (global service only)
+    """
+    return _Template("POST", f"{url}/permanentDelete").plain() if permanent else _Template("DELETE", url).plain()
+
+
+def creator(url: str) -> _Template:
+    """Makes requests that create: `creator(url).carrying(body)`."""
+    return _Template("POST", url, repeatable=False, body=True)
+
+
+def contact_folders(mailbox: str) -> str:
+    """Where contact folders directly below the default folder are."""
+    return f"/users/{_segment(mailbox)}/contactFolders"
+
+
+def contact_folder(mailbox: str, folder_id: str) -> str:
+    """One folder; "contacts" names the default one."""
+    return f"{contact_folders(mailbox)}/{_segment(folder_id)}"
+
+
+def contacts(mailbox: str, folder_id: str) -> str:
+    """The contacts of a folder."""
+    return f"{contact_folder(mailbox, folder_id)}/contacts"
+
+
+def contact(mailbox: str, item_id: str) -> str:
+    """One contact by its id alone, so that it is found wherever the user has moved it."""
+    return f"/users/{_segment(mailbox)}/contacts/{_segment(item_id)}"
+
+
+FOLDER_QUERY = "$select=id,displayName,parentFolderId&$expand=" + quote(
+    f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')", safe="()$='"
+)
+
+_MARKS = "$expand=" + quote(
+    f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}' or id eq '{FINGERPRINT_PROPERTY}')", safe="()$='"
+)
+_IDS = "$select=id,parentFolderId,createdDateTime"
+
+ITEM_QUERY = f"{_IDS}&{_MARKS}"
+ITEM_FIELDS_QUERY = f"{_IDS},{','.join(OWNED_FIELDS)}&{_MARKS}"
+DELTA_QUERY = f"$select={','.join(OWNED_FIELDS)}"
+DELTA_PREFER = f"{IMMUTABLE}, odata.maxpagesize={DELTA_PAGE}"
+
+
+def marked(mark: str) -> str:
+    """The query for items whose key property has this value.
+
+    https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get
+    """
+    value = mark.replace("'", "''")
+    condition = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{value}')"
+    return "$filter=" + quote(condition, safe="()$='/:") + f"&$top={PAGE}&{ITEM_QUERY}"
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="=")

@@ -1,0 +1,72 @@
+"""When to send again what was not answered well, and for how long to go on.
+
+https://learn.microsoft.com/graph/throttling#best-practices-to-handle-throttling
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from zlib import crc32
+
+import httpx
+
+from cloud.graph.errors import Answer, is_unsent
+
+PATIENCE = 90.0
+"""Seconds that one call may spend waiting; beyond that its work is better given back."""
+
+_REPEATS = 4
+_SHORTEST = 0.5
+_LONGEST = 30.0
+
+
+def is_lost(result: Answer | Exception) -> bool:
+    """Whether the request may have been carried out although no good answer came."""
+    if isinstance(result, Answer):
+        return result.unclear
+    return isinstance(result, httpx.HTTPError) and not is_unsent(result)
+
+
+class Patience:
+    """Counts the waits and repeats of one call. The `name` spreads callers over time, the same way every time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rounds = 0
+        self._faults = 0
+        self._renewals = 0
+        self._waited = 0.0
+
+    def is_worth(self, result: Answer | Exception, *, repeatable: bool) -> bool:
+        """Whether to send the same again."""
+        if isinstance(result, Answer):
+            if result.throttled:
+                return True
+            if result.status == 401:
+                return self._renewals == 0
+            fault = result.contended or (result.unclear and repeatable)
+        else:
+            fault = isinstance(result, httpx.HTTPError) and (repeatable or is_unsent(result))
+        return fault and self._faults < _REPEATS
+
+    def wait(self, results: Iterable[Answer | Exception]) -> tuple[float, bool]:
+        """Seconds to wait before all of these go out again, and whether that is within patience."""
+        delay = 0.0
+        faults = renewals = 0
+        for result in results:
+            if isinstance(result, Answer) and result.status == 401:
+                renewals = 1
+                continue
+            if not (isinstance(result, Answer) and result.throttled):
+                faults = 1
+            asked = result.retry_after if isinstance(result, Answer) else None
+            delay = max(delay, self._backoff() if asked is None else max(asked, _SHORTEST))
+        self._rounds += 1
+        self._faults += faults
+        self._renewals += renewals
+        self._waited += delay
+        return delay, self._waited <= PATIENCE
+
+    def _backoff(self) -> float:
+        longest = min(_LONGEST, 2.0**self._rounds)
+        return longest * (0.5 + crc32(f"{self._name}:{self._rounds}".encode()) / 2**33)

@@ -155,7 +155,7 @@ class Replica:
     applied: str = ""
     dirty: bool = False
     look_after: datetime | None = None
-    due: datetime | None = None  # next audit, or next look at a mailbox set aside; None: never looked at
+    due: datetime | None = None  # next audit; for other states the next attempt
     owner: str = ""
     owned_until: datetime | None = None
     etag: str = ""

@@ -133,7 +133,8 @@ class Tables(Protocol):
     async def commit(self, table: str, partition: str, writes: Sequence[Write]) -> list[str]:
         """Carry out 1 to 100 writes of different rows (under 4 MiB together) in one transaction.
 
-        Returns the new etags in order, "" for a Remove. Raises ConflictError, with nothing written, when an Insert finds the row or a Replace another etag or no row.
+        Returns the new etags in order, "" for a Remove. Raises ConflictError, with nothing written, when an Insert finds the row
+        or a Replace another etag or no row.
         """
 
 
@@ -250,11 +251,14 @@ class Mailboxes(Protocol):
     async def unmark(self, mailbox: str, item_id: str) -> None:
         """Take our mark off an item: from now on it is the user's. One that is gone is no error."""
 
+    async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
+        """Take our mark off a folder: from now on it is the user's. One that is gone is no error."""
+
     async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
         """Carry out at most 20 operations; the outcomes come in the same order.
 
-        An error of a single operation stands in its outcome: AnswerLostError (a create), LedgerDoubtError (item or folder not found),
-        MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. An error that
+        An error of a single operation stands in its outcome: AnswerLostError (a create), LedgerDoubtError (item or folder not
+        found), MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. An error that
         concerns the whole mailbox or tenant also stands in the outcome of each operation that met it, so that what was carried
         out beside it is not lost; only when no request was sent at all is it raised.
         """

@@ -10,6 +10,7 @@ SNAPSHOTS = "snapshots"  # tenant:sync / version:page
 LEDGERS = "ledgers"  # tenant:sync / mailbox:bucket
 RUNS = "runs"  # tenant / run; the ids sort the newest first
 CHUNKS = "chunks"  # tenant:run / chunk
+POISON = "poison"  # tenant / newest first
 
 CACHES = (SOURCES, SNAPSHOTS, LEDGERS)
 """What may be emptied at any moment."""

@@ -1,0 +1,230 @@
+"""`sync-chunk`: claim up to twenty replicas, serve them side by side, note what became of each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+
+from sync_core.engine import runs
+from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, WORKING_TIME, Context
+from sync_core.engine.removal import remove_replica
+from sync_core.engine.replicate import replicate
+from sync_core.engine.work import OutOfTimeError, Work
+from sync_core.errors import (
+    ClaimLostError,
+    ConflictError,
+    LostPagesError,
+    MailboxError,
+    MailboxGoneError,
+    NotFoundError,
+    ParkedError,
+    Reason,
+    TenantError,
+    TransientError,
+)
+from sync_core.fingerprints import Fingerprinter
+from sync_core.messages import SyncChunk
+from sync_core.model import Counts, MailboxResult, Replica, ReplicaState
+from sync_core.state import replicas as register
+from sync_core.state.ledgers import LedgerStore
+from sync_core.state.runs import Check, Chunk, Run, load_chunk, load_run, save_chunk
+from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.syncs import load_sync
+from sync_core.state.tenants import load_tenant
+
+log = logging.getLogger("rollcall.chunk")
+
+_WAIT_FOR_OTHER = 30.0
+_SET_ASIDE = frozenset({Reason.NO_MAILBOX, Reason.MAILBOX_GONE, Reason.OUT_OF_SCOPE, Reason.QUOTA_FULL})
+
+
+@dataclass(slots=True)
+class _Served:
+    """One mailbox after this delivery. `delay` is None when it is finished, else when to go on (seconds)."""
+
+    replica: Replica
+    result: MailboxResult
+    delay: float | None = None
+    claim_lost: bool = False
+    tenant_error: TenantError | None = None
+
+
+async def run_chunk(context: Context, message: SyncChunk) -> None:
+    """Serve one chunk. A delivery that finds it done, continued or claimed by another worker does nothing, or waits."""
+    try:
+        sync = await load_sync(context.tables, message.tenant, message.sync)
+        run = await load_run(context.tables, message.tenant, message.run)
+        tenant = await load_tenant(context.tables, message.tenant)
+    except NotFoundError:
+        log.warning("chunk %s of run %s: its tenant, sync or run row is gone", message.chunk, message.run)
+        return
+    chunk = await load_chunk(context.tables, message.tenant, message.run, message.chunk)
+    if chunk is None or chunk.done or chunk.part != message.part or run.state.final or sync.active_run != run.run:
+        return
+    if tenant.stopped:
+        await _finish_unserved(context, run, chunk, Reason.TENANT_STOPPED)
+        return
+    keys = await context.keyring.keys(run.tenant)
+    snapshots = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
+    snapshot = None if sync.deleting else await snapshots.head()
+    if snapshot is None and not sync.deleting:
+        # purged while the run was under way: the next run makes it again
+        await _finish_unserved(context, run, chunk, Reason.INTERNAL_ERROR, detail="snapshot purged")
+        await runs.ask_again(context, run)
+        return
+    claimed = await _claim(context, run, chunk)
+    if claimed is None:
+        await runs.send_chunk(context, run, chunk.number, part=chunk.part, delay=_WAIT_FOR_OTHER)
+        return
+    mailboxes = context.graph.mailboxes(run.tenant)
+    work = Work(
+        context=context,
+        sync=sync,
+        mailboxes=mailboxes,
+        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id),
+        snapshots=snapshots,
+        snapshot=snapshot,
+        ledgers=LedgerStore(context.tables, keys.sealer, run.tenant, run.sync),
+        check=run.check if chunk.part == 0 else Check.DUE,
+        released=run.released,
+        deadline=context.now() + min(WORKING_TIME, context.lease * 0.6),
+    )
+    served = await asyncio.gather(*(_serve(work, replica) for replica in claimed))
+    for one in served:
+        one.result.counts = work.count(one.replica.mailbox)
+        one.result.counts.add(chunk.carried.pop(one.replica.mailbox, Counts()))
+    chunk.spent.add(mailboxes.spent)
+    await _give_back(context, run, served)
+    await _note(context, run, chunk, served)
+    broken = next((one.tenant_error for one in served if one.tenant_error is not None), None)
+    if broken is not None:
+        await runs.stop_tenant(context, run.tenant, broken.reason)
+
+
+async def _claim(context: Context, run: Run, chunk: Chunk) -> list[Replica] | None:
+    """Own the chunk's replicas by one conditional write; None while another worker does.
+
+    The rows in the chunk are as fresh as the plan, so that usually nothing has to be read. What comes back still says whether the
+    replica was dirty before; the stored row says dirty from now on.
+    """
+    finished = {result.mailbox for result in chunk.results}
+    replicas = [replica for replica in chunk.replicas if replica.mailbox not in finished]
+    for fresh in (False, True):
+        if fresh:
+            found = [await register.load_replica(context.tables, run.tenant, run.sync, one.mailbox) for one in replicas]
+            replicas = [replica for replica in found if replica is not None]
+        now = context.now()
+        if any(one.owner and one.owned_until is not None and one.owned_until > now for one in replicas):
+            if fresh:
+                return None
+            continue
+        until = now + context.lease
+        rows = [replace(replica, dirty=True, owner=context.owner, owned_until=until) for replica in replicas]
+        try:
+            await register.save_replicas(context.tables, run.tenant, run.sync, rows)
+        except ConflictError:
+            continue
+        return [
+            replace(replica, owner=context.owner, owned_until=until, etag=row.etag)
+            for replica, row in zip(replicas, rows, strict=True)
+        ]
+    return None
+
+
+async def _serve(work: Work, replica: Replica) -> _Served:
+    """Serve one replica and turn whatever happens into a result and the row to store."""
+    with work.mailboxes.sharing():
+        now = work.context.now()
+        try:
+            if work.snapshot is None or replica.state is ReplicaState.LEAVING:
+                return _Served(replica, await remove_replica(work, replica))
+            result = await replicate(work, work.snapshot, replica)
+            replica.state, replica.reason = ReplicaState.ACTIVE, ""
+            return _Served(replica, result)
+        except OutOfTimeError:
+            return _Served(replica, MailboxResult(replica.mailbox, "continued"), delay=0)
+        except ParkedError as parked:
+            return _Served(replica, MailboxResult(replica.mailbox, "continued"), delay=parked.delay)
+        except MailboxError as error:
+            if isinstance(error, MailboxGoneError) and replica.state is ReplicaState.LEAVING:
+                return _Served(replica, MailboxResult(replica.mailbox, "removed"))
+            replica.due = now + LOOK_AGAIN
+            if error.reason not in _SET_ASIDE:
+                return _Served(replica, MailboxResult(replica.mailbox, "failed", error.reason, error.detail))
+            if replica.state is not ReplicaState.LEAVING:
+                replica.state = ReplicaState.SET_ASIDE
+            replica.reason = str(error.reason)
+            return _Served(replica, MailboxResult(replica.mailbox, "set_aside", error.reason, error.detail))
+        except TenantError as error:
+            result = MailboxResult(replica.mailbox, "failed", Reason.TENANT_STOPPED, error.reason)
+            return _Served(replica, result, tenant_error=error)
+        except TransientError:
+            return _Served(replica, MailboxResult(replica.mailbox, "failed", Reason.MAILBOX_BUSY))
+        except (ClaimLostError, ConflictError):
+            result = MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, "claim lost")
+            return _Served(replica, result, claim_lost=True)
+        except LostPagesError:
+            return _Served(replica, MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, "snapshot purged"))
+        except Exception as error:
+            # one mailbox's bug must not take its nineteen neighbours down; the stored row stays dirty
+            log.exception("mailbox %s could not be served: %s", replica.mailbox, type(error).__name__)
+            result = MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, type(error).__name__)
+            replica.dirty = True
+            return _Served(replica, result)
+
+
+async def _give_back(context: Context, run: Run, served: list[_Served]) -> None:
+    """Store what is now true of each replica and end our claims: one transaction, unless somebody interfered."""
+    gone = [one.replica.mailbox for one in served if one.result.outcome == "removed"]
+    kept = [one.replica for one in served if one.result.outcome != "removed" and not one.claim_lost]
+    for replica in kept:
+        replica.owner, replica.owned_until = "", None
+    try:
+        await register.save_replicas(context.tables, run.tenant, run.sync, kept)
+    except ConflictError:
+        for replica in kept:
+            try:
+                await register.save_replicas(context.tables, run.tenant, run.sync, [replica])
+            except ConflictError:
+                log.warning("the claim on mailbox %s was lost while it was served", replica.mailbox)
+    await register.remove_replicas(context.tables, run.tenant, run.sync, gone)
+
+
+async def _note(context: Context, run: Run, chunk: Chunk, served: list[_Served]) -> None:
+    """Store results; hand on to the next chunk, or to the next part of this one."""
+    waits = [one for one in served if one.delay is not None]
+    finished = [one for one in served if one.delay is None]
+    chunk.results += [one.result for one in finished]
+    if waits:
+        chunk.part += 1
+        chunk.replicas = [one.replica for one in waits]
+        chunk.carried = {one.replica.mailbox: one.result.counts for one in waits}
+    chunk.done = not waits
+    looks = [one.replica.look_after for one in finished if one.replica.look_after is not None]
+    chunk.look_after = min([*looks, *([chunk.look_after] if chunk.look_after else [])], default=None)
+    try:
+        await save_chunk(context.tables, run.tenant, run.run, chunk)
+    except ConflictError:
+        log.info("chunk %s of run %s was noted by another delivery", chunk.number, run.run)
+        return
+    if waits:
+        delay = max(one.delay or 0 for one in waits)
+        await runs.send_chunk(context, run, chunk.number, part=chunk.part, delay=delay)
+    elif chunk.number + CHUNKS_AHEAD < run.chunks:
+        await runs.send_chunk(context, run, chunk.number + CHUNKS_AHEAD)
+
+
+async def _finish_unserved(context: Context, run: Run, chunk: Chunk, reason: Reason, detail: str = "") -> None:
+    """Close a chunk whose mailboxes cannot be served now: their replicas stay as they are for the next run."""
+    served = {result.mailbox for result in chunk.results}
+    for replica in chunk.replicas:
+        if replica.mailbox not in served:
+            chunk.results.append(MailboxResult(replica.mailbox, "failed", reason, detail))
+    chunk.done = True
+    try:
+        await save_chunk(context.tables, run.tenant, run.run, chunk)
+    except ConflictError:
+        return
+    if chunk.number + CHUNKS_AHEAD < run.chunks:
+        await runs.send_chunk(context, run, chunk.number + CHUNKS_AHEAD)

@@ -1,0 +1,101 @@
+"""`run-check`: is the run complete? Re-send what fell silent, stop what goes wrong everywhere, and close."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from sync_core import brakes
+from sync_core.engine import runs
+from sync_core.engine.context import CHUNKS_AHEAD, Context
+from sync_core.errors import NotFoundError, Reason
+from sync_core.messages import RunCheck
+from sync_core.model import MailboxResult, ReplicaState, RunState
+from sync_core.state import replicas as register
+from sync_core.state.runs import Chunk, Run, all_chunks, load_run
+from sync_core.state.syncs import Sync, load_sync, remove_sync
+
+_RESEND_EVERY = 15
+"""Looks between two re-sendings of open chunks: a quarter of an hour once looks are a minute apart."""
+
+
+async def check_run(context: Context, message: RunCheck) -> None:
+    """Look at a run's chunks. Repeatable; ends by itself when the run is final or gone."""
+    try:
+        run = await load_run(context.tables, message.tenant, message.run)
+        sync = await load_sync(context.tables, message.tenant, message.sync)
+    except NotFoundError:
+        return
+    if run.state.final:
+        await runs.clear_active(context, run)
+        return
+    if run.state is RunState.QUEUED:
+        return
+    chunks = [chunk async for chunk in all_chunks(context.tables, run.tenant, run.run) if chunk.number < run.chunks]
+    done = [chunk for chunk in chunks if chunk.done]
+    results = [result for chunk in done for result in chunk.results]
+    alike = brakes.failures_alike(_news(chunks, results), run.targets)
+    if len(done) < run.chunks and alike is None:
+        if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
+            waiting = [chunk for chunk in chunks if not chunk.done][:CHUNKS_AHEAD]
+            for chunk in waiting:
+                await runs.send_chunk(context, run, chunk.number, part=chunk.part)
+        await runs.send_check(context, run, attempt=message.attempt + 1)
+        return
+    _sum_up(run, chunks, results)
+    await _close(context, run, deleting=sync.deleting, purge=sync.definition.purge_after_sync, alike=alike, chunks=chunks)
+
+
+def _news(chunks: list[Chunk], results: list[MailboxResult]) -> list[MailboxResult]:
+    """Results of mailboxes that were not known to fail before this run."""
+    known = {replica.mailbox for chunk in chunks for replica in chunk.replicas if replica.state is ReplicaState.SET_ASIDE}
+    return [result for result in results if result.mailbox not in known and result.reason != Reason.TENANT_STOPPED]
+
+
+def _sum_up(run: Run, chunks: list[Chunk], results: list[MailboxResult]) -> None:
+    run.outcomes = dict(Counter(result.outcome for result in results))
+    run.reasons = dict(Counter(result.reason for result in results if result.reason))
+    for result in results:
+        run.counts.add(result.counts)
+    for chunk in chunks:
+        run.spent.add(chunk.spent)
+
+
+async def _close(context: Context, run: Run, *, deleting: bool, purge: bool, alike: str | None, chunks: list[Chunk]) -> None:
+    stopped = run.reasons.get(Reason.TENANT_STOPPED, 0)
+    if purge or deleting:
+        # before the run is final, so that a crash in between repeats it
+        await context.purge(run.tenant, run.sync)
+    if stopped:
+        await runs.end_run(context, run, RunState.FAILED, Reason.TENANT_STOPPED)
+    elif alike is not None:
+        await runs.end_run(context, run, RunState.HELD, Reason.TOO_MANY_FAILURES, alike)
+    elif set(run.outcomes) <= {"done", "removed"}:
+        await runs.end_run(context, run, RunState.SUCCEEDED)
+    else:
+        await runs.end_run(context, run, RunState.PARTIAL)
+    look = min((chunk.look_after for chunk in chunks if chunk.look_after is not None), default=None)
+    if look is not None:
+        await _look_later(context, run, look + timedelta(seconds=1))
+    if deleting:
+        await _forget_if_clean(context, run)
+
+
+async def _look_later(context: Context, run: Run, when: datetime) -> None:
+    """Bring the next run forward: a write whose answer was lost may have committed late."""
+
+    def earlier(sync: Sync) -> None:
+        if sync.next_run is None or when < sync.next_run:
+            sync.next_run = when
+
+    with suppress(NotFoundError):
+        await runs.change_sync(context, run.tenant, run.sync, earlier)
+
+
+async def _forget_if_clean(context: Context, run: Run) -> None:
+    """Remove a deleted sync's row once no mailbox holds anything of it; else tomorrow's run goes on."""
+    async for _ in register.all_replicas(context.tables, run.tenant, run.sync):
+        return
+    sync = await load_sync(context.tables, run.tenant, run.sync)
+    await remove_sync(context.tables, sync)

@@ -1,0 +1,88 @@
+"""Finding, making and judging our folder in a mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import count
+
+from sync_core.errors import ConflictError, MailboxError, Reason
+from sync_core.marks import folder_mark, is_folder_of
+from sync_core.model import Folder
+from sync_core.ports import Mailboxes
+
+DEFAULT = "contacts"
+_DEEPEST = 20
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Our folder in a mailbox (None: there is none), further folders with our mark, and the names that are taken."""
+
+    folder: Folder | None
+    extra: list[Folder]
+    names: set[str]
+
+
+async def locate(mailboxes: Mailboxes, mailbox: str, registered: str, *, installation: str, sync: str) -> Located:
+    """Find our folder: the registered one wherever the user put it, unless it was deleted; else one with our mark."""
+    there = await mailboxes.folders(mailbox)
+    marked = [folder for folder in there if is_folder_of(folder.mark, installation, sync)]
+    found = next((folder for folder in there if folder.folder_id == registered), None)
+    if found is None and registered:
+        elsewhere = await mailboxes.folder(mailbox, registered)
+        if elsewhere is not None and await in_its_place(mailboxes, mailbox, elsewhere):
+            found = elsewhere
+    if found is None and marked:
+        found = min(marked, key=lambda folder: folder.folder_id)
+    extra = [folder for folder in marked if found is None or folder.folder_id != found.folder_id]
+    return Located(found, extra, {folder.name.casefold() for folder in there})
+
+
+async def create(mailboxes: Mailboxes, mailbox: str, name: str, names: set[str], *, installation: str, sync: str) -> Folder:
+    """Make our folder. A folder of the same name is the user's: ours then gets another one. Raises AnswerLostError."""
+    taken = set(names)
+    for _ in range(_TRIES):
+        free = _free_name(name, taken)
+        try:
+            return await mailboxes.create_folder(mailbox, free, folder_mark(installation, sync))
+        except ConflictError:
+            taken.add(free.casefold())
+    raise MailboxError(Reason.REFUSED, "folder name")
+
+
+async def in_its_place(mailboxes: Mailboxes, mailbox: str, folder: Folder) -> bool:
+    """Whether a folder is one of the user's contact folders at any depth.
+
+    A deleted folder still answers by id, but its parents no longer lead to the default folder.
+    """
+    default = await mailboxes.folder(mailbox, DEFAULT)
+    if default is None:
+        return False
+    step: Folder | None = folder
+    for _ in range(_DEEPEST):
+        if step is None:
+            return False
+        if default.folder_id in (step.folder_id, step.parent_id):
+            return True
+        step = await mailboxes.folder(mailbox, step.parent_id)
+    return False
+
+
+async def all_folders(mailboxes: Mailboxes, mailbox: str) -> AsyncIterator[Folder]:
+    """Every contact folder of the user at any depth, the default folder included."""
+    default = await mailboxes.folder(mailbox, DEFAULT)
+    if default is not None:
+        yield default
+    waiting = await mailboxes.folders(mailbox)
+    while waiting:
+        folder = waiting.pop()
+        yield folder
+        waiting += await mailboxes.child_folders(mailbox, folder.folder_id)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    if name.casefold() not in taken:
+        return name
+    return next(other for other in (f"{name} ({number})" for number in count(2)) if other.casefold() not in taken)

@@ -1,0 +1,237 @@
+"""Makes one mailbox equal to the snapshot: know what it holds, plan, write, save.
+
+What it holds is known from the ledger; from the mailbox itself when the ledger is lost or the replica is dirty; and from both
+when an audit is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from sync_core import brakes, planning
+from sync_core.engine import folders
+from sync_core.engine.audit import audit, list_folder
+from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
+from sync_core.engine.removal import remove_folder
+from sync_core.engine.work import BATCH, Work
+from sync_core.errors import AnswerLostError, ClaimLostError, LedgerDoubtError, LostPagesError, MailboxError, Reason
+from sync_core.marks import item_mark
+from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica
+from sync_core.state.ledgers import Ledger, repack
+from sync_core.state.runs import Check
+from sync_core.state.snapshots import SnapshotHead
+
+_RELIST_FROM_DAY = 45
+_RELIST_SPREAD_DAYS = 13
+_FOLDER_CHECK_DAYS = 7
+_LOOKUPS = 3
+
+Step = tuple[Operation, Item | None]
+
+
+async def replicate(work: Work, snapshot: SnapshotHead, replica: Replica) -> MailboxResult:
+    """Serve one active replica and note in it what is now true. Its ledger is saved; its row is for the caller to save.
+
+    Raises MailboxError and its kin, TenantError, TransientError, OutOfTimeError and ClaimLostError. `replica.dirty` tells in any
+    case whether the mailbox must be listed before the next create.
+    """
+    look_due = replica.look_after is not None and replica.look_after <= work.context.now()
+    if look_due:
+        replica.look_after = None
+    elif replica.dirty and replica.look_after is None:
+        # a worker before us broke off: its last write may still commit
+        replica.look_after = work.context.now() + LATE_WRITE
+    must_list = replica.dirty or look_due
+    try:
+        return await _replicate(work, snapshot, replica, must_list=must_list)
+    except LedgerDoubtError:
+        return await _replicate(work, snapshot, replica, must_list=True)
+
+
+async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, must_list: bool) -> MailboxResult:
+    now = work.context.now()
+    due = work.check is not Check.DUE or replica.due is None or replica.due <= now
+    ledger = await work.ledgers.open(replica.mailbox) if replica.folder_id and not must_list else None
+    if ledger is not None and due and not await _still_good(work, replica, ledger, now):
+        ledger = None
+    suspects: set[int] = set()
+    if ledger is not None:
+        try:
+            if due:
+                suspects = await audit(work, replica, ledger)
+            ledger = await _with_buckets(work, replica, ledger, len(snapshot.digests))
+            operations = await _plan(work, snapshot, ledger, replica, suspects)
+        except LostPagesError:
+            ledger = None
+    if ledger is None:
+        ledger = await _rebuild(work, replica, len(snapshot.digests))
+        operations = await _plan(work, snapshot, ledger, replica, suspects)
+    replica.due = now + AUDIT_EVERY if due else replica.due
+    deletions = sum(isinstance(step, Delete) for step, _ in operations)
+    limits = work.sync.definition.brakes
+    if not work.released and brakes.deletions(deletions, ledger.head.count, percent=limits.percent, at_least=limits.at_least):
+        await _save(work, replica, ledger)
+        return MailboxResult(replica.mailbox, "held", Reason.DELETIONS_HELD, f"{deletions} of {ledger.head.count}")
+    await _carry_out(work, snapshot, replica, ledger, operations)
+    replica.applied = snapshot.digest
+    return MailboxResult(replica.mailbox, "done")
+
+
+async def _still_good(work: Work, replica: Replica, ledger: Ledger, now: datetime) -> bool:
+    """Whether the ledger may be relied on: not when it grows old, nor when our folder has gone (looked at once a week)."""
+    spread = crc32(replica.mailbox.encode())
+    age = now - ledger.head.listed_at
+    if work.check is Check.EVERYTHING or age >= timedelta(days=_RELIST_FROM_DAY + spread % _RELIST_SPREAD_DAYS):
+        return False
+    if now - ledger.head.folder_seen_at >= timedelta(days=_FOLDER_CHECK_DAYS - spread % 3):
+        folder = await work.mailboxes.folder(replica.mailbox, replica.folder_id)
+        if folder is None or not await folders.in_its_place(work.mailboxes, replica.mailbox, folder):
+            return False
+        ledger.head.folder_seen_at = now
+    return True
+
+
+async def _rebuild(work: Work, replica: Replica, buckets: int) -> Ledger:
+    """Find or make the folder, and list it by mark."""
+    mailbox, now = replica.mailbox, work.context.now()
+    folder, made = await _our_folder(work, replica)
+    known: Mapping[str, Held] = {}
+    previous = await work.ledgers.open(mailbox)
+    if previous is not None and folder.folder_id == replica.folder_id:
+        try:
+            await work.ledgers.load(mailbox, previous)
+            known = previous.everything()
+        except LostPagesError:
+            previous = None
+    else:
+        previous = None
+    replica.folder_id = folder.folder_id
+    held = {} if made else await list_folder(work, replica, known)
+    ledger = Ledger.of(held, buckets, now=now)
+    if previous is not None:
+        ledger.head.delta_link = previous.head.delta_link
+    await work.ledgers.remove(mailbox, above=buckets)
+    replica.dirty = replica.look_after is not None
+    return ledger
+
+
+async def _our_folder(work: Work, replica: Replica) -> tuple[Folder, bool]:
+    """Our folder, and whether it was just made: then it is known to be empty."""
+    mailbox, mailboxes = replica.mailbox, work.mailboxes
+    installation, sync = work.context.installation, work.sync.sync
+    for _ in range(_LOOKUPS):
+        located = await folders.locate(mailboxes, mailbox, replica.folder_id, installation=installation, sync=sync)
+        for extra in located.extra:
+            await remove_folder(work, replica, extra.folder_id)
+        if located.folder is not None:
+            return located.folder, False
+        work.check_claim(replica)
+        name = work.sync.definition.folder
+        try:
+            folder = await folders.create(mailboxes, mailbox, name, located.names, installation=installation, sync=sync)
+        except AnswerLostError:
+            _expect_late_write(work, replica)
+            continue
+        return folder, True
+    raise MailboxError(Reason.MAILBOX_BUSY, "answers lost")
+
+
+async def _with_buckets(work: Work, replica: Replica, ledger: Ledger, buckets: int) -> Ledger:
+    """The ledger over as many buckets as the snapshot has pages."""
+    before = len(ledger.head.digests)
+    if before == buckets:
+        return ledger
+    await work.ledgers.load(replica.mailbox, ledger)
+    if before > buckets:
+        await work.ledgers.remove(replica.mailbox, above=buckets)
+    return repack(ledger, buckets)
+
+
+async def _plan(work: Work, snapshot: SnapshotHead, ledger: Ledger, replica: Replica, suspects: set[int]) -> list[Step]:
+    """All operations. Only buckets that differ from the page last applied to them are looked at."""
+    behind = {number for number, digest in enumerate(snapshot.digests) if ledger.head.digests[number] != digest}
+    await work.ledgers.load(replica.mailbox, ledger, behind | suspects)
+    operations: list[Step] = []
+    for number in sorted(behind | suspects):
+        ledger.doubt(number)
+        wanted = await work.snapshots.page(snapshot, number)
+        operations += [(step, wanted.get(step.key)) for step in planning.plan(wanted, ledger.loaded[number])]
+    return operations
+
+
+async def _carry_out(work: Work, snapshot: SnapshotHead, replica: Replica, ledger: Ledger, operations: Sequence[Step]) -> None:
+    """Write in batches and save. What is done stands in the ledger even when a later batch fails."""
+    refused: Exception | None = None
+    replica.dirty = replica.dirty or bool(operations)
+    try:
+        for start in range(0, len(operations), BATCH):
+            work.check_claim(replica)
+            refused = await _write(work, replica, ledger, operations[start : start + BATCH]) or refused
+    except (ClaimLostError, LedgerDoubtError):
+        raise
+    except BaseException:
+        await _save(work, replica, ledger)
+        raise
+    if refused is None:
+        for number in ledger.changed:
+            ledger.head.digests[number] = snapshot.digests[number]
+    await _save(work, replica, ledger)
+    if refused is not None:
+        raise refused
+
+
+async def _save(work: Work, replica: Replica, ledger: Ledger) -> None:
+    await work.ledgers.save(replica.mailbox, ledger)
+    replica.dirty = replica.look_after is not None
+
+
+async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[Step]) -> Exception | None:
+    """Write one batch. Returns the error of an item that Graph refused; raises what concerns the whole mailbox."""
+    steps = [step for step, _ in batch]
+    wanted = {item.key: item for _, item in batch if item is not None}
+    outcomes = await work.mailboxes.write(replica.mailbox, replica.folder_id, steps)
+    aftermath = planning.after({}, steps, outcomes, wanted)
+    failed = {step.key for step, _ in aftermath.failed}
+    for step in steps:
+        if step.key not in failed:
+            ledger.put(step.key, aftermath.held.get(step.key))
+    work.count(replica.mailbox).add(aftermath.counts)
+    if aftermath.in_doubt:
+        _expect_late_write(work, replica)
+    refused: Exception | None = None
+    for _, error in aftermath.failed:
+        if isinstance(error, MailboxError) and error.reason is Reason.REFUSED:
+            refused = error
+        elif not isinstance(error, AnswerLostError):
+            raise error
+    for key in aftermath.in_doubt:
+        await _settle(work, replica, ledger, wanted[key])
+    return refused
+
+
+async def _settle(work: Work, replica: Replica, ledger: Ledger, item: Item) -> None:
+    """A create whose answer was lost: look it up by its mark before it is repeated."""
+    mark = item_mark(work.context.installation, work.sync.sync, item.key)
+    for _ in range(_LOOKUPS):
+        found = await work.mailboxes.find(replica.mailbox, replica.folder_id, mark)
+        if found:
+            oldest = min(found, key=lambda seen: (seen.created, seen.item_id))
+            ledger.put(item.key, Held(oldest.item_id, item.fingerprint))
+        else:
+            work.check_claim(replica)
+            (outcome,) = await work.mailboxes.write(replica.mailbox, replica.folder_id, [Create(item.key, item.body)])
+            if isinstance(outcome.error, AnswerLostError):
+                continue
+            if outcome.error is not None:
+                raise outcome.error
+            ledger.put(item.key, Held(outcome.item_id, item.fingerprint))
+        work.count(replica.mailbox).created += 1
+        return
+    raise MailboxError(Reason.MAILBOX_BUSY, "answers lost")
+
+
+def _expect_late_write(work: Work, replica: Replica) -> None:
+    """A write without an answer may commit late: the mailbox gets one more look after that."""
+    replica.look_after = work.context.now() + LATE_WRITE

@@ -1,0 +1,208 @@
+"""The life of a run: asked for, held, released or dropped, ended. Every step may be repeated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sync_core import messages
+from sync_core.engine.context import Context
+from sync_core.errors import ConflictError, InputError, NotFoundError, Reason
+from sync_core.model import RunState
+from sync_core.state.runs import Check, Run, insert_run, load_run, new_run_id, save_run
+from sync_core.state.syncs import Sync, load_sync, save_sync
+from sync_core.state.tenants import load_tenant, save_tenant
+
+log = logging.getLogger("rollcall.runs")
+
+_TRIES = 8
+STUCK_AFTER = timedelta(minutes=30)
+
+
+async def request_run(context: Context, tenant: str, sync_id: str, *, check: Check = Check.DUE, by_hand: bool = False) -> str:
+    """Ask for a run and return its id. While one is active, another follows it instead, and the active one's id is returned.
+
+    `by_hand` also clears a stopped tenant: an admin who starts a run says that consent is there again.
+    Raises NotFoundError for an unknown tenant or sync.
+    """
+    owner = await load_tenant(context.tables, tenant)
+    if by_hand and owner.stopped:
+        owner.stopped = ""
+        await save_tenant(context.tables, owner)
+    run_id = new_run_id(context.now())
+
+    def claim(sync: Sync) -> None:
+        sync.next_run = next_run_after(sync, context.now())
+        if sync.active_run:
+            sync.rerun = True
+        else:
+            sync.active_run, sync.active_since = run_id, context.now()
+
+    sync = await change_sync(context, tenant, sync_id, claim)
+    if sync.active_run == run_id:
+        await _announce(context, Run(tenant, run_id, sync_id, requested_at=context.now(), check=check))
+    return sync.active_run
+
+
+async def revive_run(context: Context, sync: Sync) -> None:
+    """Send the messages of a silent run once more: they are repeatable."""
+
+    def touch(fresh: Sync) -> None:
+        if fresh.active_run == sync.active_run:
+            fresh.active_since = context.now()
+
+    await change_sync(context, sync.tenant, sync.sync, touch)
+    try:
+        run = await load_run(context.tables, sync.tenant, sync.active_run)
+    except NotFoundError:
+        await _announce(context, Run(sync.tenant, sync.active_run, sync.sync, requested_at=context.now()))
+        return
+    if run.state.final:
+        await clear_active(context, run)
+    elif run.state is RunState.QUEUED:
+        await send_start(context, run)
+    else:
+        await send_check(context, run, attempt=0)
+
+
+async def end_run(context: Context, run: Run, state: RunState, reason: Reason | None = None, detail: str = "") -> None:
+    """Close a run by a conditional write, then free its sync for the next one. Repeatable; the first ending stands."""
+    if not run.state.final:
+        run.state, run.reason, run.detail, run.ended_at = state, str(reason or ""), detail, context.now()
+        run.started_at = run.started_at or run.ended_at
+        try:
+            await save_run(context.tables, run)
+        except ConflictError:
+            run = await load_run(context.tables, run.tenant, run.run)
+            if not run.state.final:
+                raise
+        log.info("run %s of sync %s ended: %s %s", run.run, run.sync, run.state, run.reason)
+    await clear_active(context, run)
+
+
+async def clear_active(context: Context, run: Run, *, look_at: datetime | None = None) -> None:
+    """Free the sync after a final run; start the run that was asked for meanwhile."""
+    follow = False
+
+    def free(sync: Sync) -> None:
+        nonlocal follow
+        follow = False
+        if sync.active_run != run.run:
+            return
+        follow, sync.rerun = sync.rerun, False
+        sync.active_run, sync.active_since = "", None
+        sync.held = run.reason if run.state is RunState.HELD else ""
+        if look_at is not None and (sync.next_run is None or look_at < sync.next_run):
+            sync.next_run = look_at
+
+    try:
+        await change_sync(context, run.tenant, run.sync, free)
+    except NotFoundError:
+        return
+    if follow:
+        await request_run(context, run.tenant, run.sync)
+
+
+async def ask_again(context: Context, run: Run) -> None:
+    """Let another run follow this one: it could not do all it should."""
+
+    def note(sync: Sync) -> None:
+        sync.rerun = sync.rerun or sync.active_run == run.run
+
+    await change_sync(context, run.tenant, run.sync, note)
+
+
+async def release(context: Context, tenant: str, run_id: str) -> str:
+    """Let through what a held run stopped at, as far as it went then, and plan anew: returns the id of the new run.
+
+    Raises NotFoundError, or InputError when there is nothing to release.
+    """
+    run = await load_run(context.tables, tenant, run_id)
+    held_mailboxes = run.reasons.get(Reason.DELETIONS_HELD, 0)
+    if run.state is not RunState.HELD and not held_mailboxes:
+        raise InputError("run", f"is {run.state}: only a held run, or one with held mailboxes, can be released")
+    if run.reason == Reason.SOURCE_UNREADABLE:
+        raise InputError(
+            "run", "was held because the source could not be read: nothing can be released; start a run to try again"
+        )
+
+    def let_through(sync: Sync) -> None:
+        if run.reason in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED):
+            sync.released_people, sync.released_targets = run.people, run.targets
+        sync.released_deletions = True
+
+    await change_sync(context, tenant, run.sync, let_through)
+    return await request_run(context, tenant, run.sync, by_hand=True)
+
+
+async def drop(context: Context, tenant: str, run_id: str) -> None:
+    """Refuse what a held run would do. The next run looks again. Raises NotFoundError, or InputError when it is not held."""
+    run = await load_run(context.tables, tenant, run_id)
+    if run.state is not RunState.HELD:
+        raise InputError("run", f"is {run.state}: only a held run can be dropped")
+    run.state = RunState.DROPPED
+    await save_run(context.tables, run)
+
+
+async def stop_tenant(context: Context, tenant: str, reason: Reason) -> None:
+    """Note that consent or credential is gone: no run touches the tenant until an admin starts one."""
+    for _ in range(_TRIES):
+        record = await load_tenant(context.tables, tenant)
+        record.stopped = str(reason)
+        try:
+            await save_tenant(context.tables, record)
+        except ConflictError:
+            continue
+        log.error("tenant %s stopped: %s", tenant, reason)
+        return
+    raise ConflictError("the tenant's row keeps changing")
+
+
+async def change_sync(context: Context, tenant: str, sync_id: str, change: Callable[[Sync], None]) -> Sync:
+    """Apply `change` to the sync's row by a conditional write, again on the newest row when somebody else was first."""
+    for _ in range(_TRIES):
+        sync = await load_sync(context.tables, tenant, sync_id)
+        change(sync)
+        try:
+            await save_sync(context.tables, sync)
+        except ConflictError:
+            continue
+        return sync
+    raise ConflictError("the sync's row keeps changing")
+
+
+def next_run_after(sync: Sync, now: datetime) -> datetime | None:
+    """The next time on the sync's own raster after `now`; None when it only runs on request."""
+    if sync.definition.every_hours is None:
+        return None
+    step = timedelta(hours=sync.definition.every_hours)
+    if sync.next_run is None or sync.next_run > now:
+        return now + step
+    return sync.next_run + step * ((now - sync.next_run) // step + 1)
+
+
+async def send_start(context: Context, run: Run, *, delay: float = 0) -> None:
+    """Enqueue the run's planning."""
+    message = messages.SyncStart(run.tenant, run.sync, run.run)
+    await context.queues.send(messages.SYNC_START, messages.as_dict(message), delay=delay)
+
+
+async def send_chunk(context: Context, run: Run, number: int, *, part: int = 0, delay: float = 0) -> None:
+    """Enqueue one chunk."""
+    message = messages.SyncChunk(run.tenant, run.sync, run.run, number, part)
+    await context.queues.send(messages.SYNC_CHUNK, messages.as_dict(message), delay=delay)
+
+
+async def send_check(context: Context, run: Run, *, attempt: int) -> None:
+    """Enqueue a look at whether the run is complete; the first ones come soon."""
+    message = messages.RunCheck(run.tenant, run.sync, run.run, attempt)
+    await context.queues.send(messages.RUN_CHECK, messages.as_dict(message), delay=min(2**attempt, 60))
+
+
+async def _announce(context: Context, run: Run) -> None:
+    try:
+        await insert_run(context.tables, run)
+    except ConflictError:
+        log.info("run %s was announced already", run.run)
+    await send_start(context, run)

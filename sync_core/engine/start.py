@@ -1,0 +1,162 @@
+"""`sync-start`: read the sources, make the snapshot, ask the brakes, hand out chunks."""
+
+from __future__ import annotations
+
+import logging
+
+from sync_core import brakes
+from sync_core.engine import runs
+from sync_core.engine.context import CHUNKS_AHEAD, Context
+from sync_core.engine.directory_source import read_directory
+from sync_core.engine.snapshot import made_from, propose, store_snapshot
+from sync_core.engine.targets import pick_chunks, register_targets
+from sync_core.errors import (
+    ConflictError,
+    LostPagesError,
+    NotFoundError,
+    ParkedError,
+    Reason,
+    SourceError,
+    TenantError,
+    TransientError,
+)
+from sync_core.messages import SyncStart
+from sync_core.model import RunState
+from sync_core.ports import TenantKeys
+from sync_core.state.runs import Chunk, Run, load_run, open_chunks, put_chunks, save_run
+from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.syncs import Sync, load_sync
+from sync_core.state.tenants import Tenant, load_tenant
+
+log = logging.getLogger("rollcall.start")
+
+_AGAIN_SOON = 30.0
+_CHUNKS_PER_WRITE = 50
+
+
+class _HeldError(Exception):
+    """A brake stops the run."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+async def start_run(context: Context, message: SyncStart) -> None:
+    """Plan a run. May be delivered twice or die anywhere: it then goes on, or begins anew."""
+    try:
+        sync = await load_sync(context.tables, message.tenant, message.sync)
+        run = await load_run(context.tables, message.tenant, message.run)
+        tenant = await load_tenant(context.tables, message.tenant)
+    except NotFoundError:
+        log.warning("start of run %s: its tenant, sync or run row is gone", message.run)
+        return
+    if run.state.final or sync.active_run != run.run:
+        return
+    if run.state is RunState.RUNNING:
+        await hand_out(context, run, await open_chunks(context.tables, run.tenant, run.run))
+        await runs.send_check(context, run, attempt=0)
+        return
+    if tenant.stopped:
+        await runs.end_run(context, run, RunState.FAILED, Reason.TENANT_STOPPED, tenant.stopped)
+        return
+    run.started_at = run.started_at or context.now()
+    try:
+        await _plan(context, run, sync, tenant)
+    except _HeldError as held:
+        await runs.end_run(context, run, RunState.HELD, held.reason, held.detail)
+    except TenantError as error:
+        await runs.stop_tenant(context, run.tenant, error.reason)
+        await runs.end_run(context, run, RunState.FAILED, error.reason, error.detail)
+    except ParkedError as parked:
+        await runs.send_start(context, run, delay=parked.delay)
+    except (ConflictError, LostPagesError) as error:
+        # a worker of an earlier run still writes, or a purge came between: plan anew in a moment
+        log.info("run %s is planned again: %s", run.run, error)
+        await runs.send_start(context, run, delay=_AGAIN_SOON)
+    except (SourceError, TransientError) as error:
+        detail = error.detail if isinstance(error, SourceError) else type(error).__name__
+        await runs.end_run(context, run, RunState.HELD, Reason.SOURCE_UNREADABLE, detail)
+
+
+async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
+    keys = await context.keyring.keys(run.tenant)
+    if sync.deleting:
+        await register_targets(context, sync, [])
+        current = ""
+    else:
+        current = await _bring_up_to_date(context, run, sync, tenant, keys)
+    chunks = pick_chunks(context, sync, current=current, people=run.people, check=run.check)
+    batch: list[Chunk] = []
+    count = 0
+    async for chunk in chunks:
+        batch.append(chunk)
+        count += 1
+        if len(batch) == _CHUNKS_PER_WRITE:
+            await put_chunks(context.tables, run.tenant, run.run, batch)
+            batch = []
+    await put_chunks(context.tables, run.tenant, run.run, batch)
+    run.chunks = count
+    run.state = RunState.RUNNING
+    await save_run(context.tables, run)
+    await hand_out(context, run, [(number, 0) for number in range(min(count, CHUNKS_AHEAD))])
+    await runs.send_check(context, run, attempt=0)
+
+
+async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tenant, keys: TenantKeys) -> str:
+    # a source that had shrunk may have lost objects that its delta will never tell again
+    in_full = sync.held in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
+    source = await read_directory(context, keys, run.tenant, in_full=in_full, spent=run.spent)
+    origin = made_from(source, sync, tenant.settings)
+    store = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
+    snapshot = await store.head()
+    if snapshot is not None and snapshot.made_from == origin == sync.resolved:
+        run.people, run.targets = sync.people, sync.targets
+        if snapshot.read_at != source.full_at:
+            # the same content was read anew: its copy here must not grow old
+            proposal = await propose(context, keys, sync, tenant.settings, source)
+            snapshot = await store_snapshot(store, sync, proposal, origin=origin, source=source, previous=snapshot)
+        run.released = sync.released_deletions
+        if run.released:
+            await runs.change_sync(context, run.tenant, run.sync, _forget_release)
+        return snapshot.digest
+    if snapshot is None:
+        await store.discard_head()
+    proposal = await propose(context, keys, sync, tenant.settings, source)
+    run.people, run.targets = len(proposal.items), len(proposal.targets)
+    _ask_brakes(run, sync)
+    snapshot = await store_snapshot(store, sync, proposal, origin=origin, source=source, previous=snapshot)
+    await register_targets(context, sync, proposal.targets)
+    run.released = sync.released_deletions
+    buckets = sync.buckets
+
+    def applied(fresh: Sync) -> None:
+        fresh.people, fresh.targets, fresh.resolved, fresh.buckets = run.people, run.targets, origin, buckets
+        _forget_release(fresh)
+
+    await runs.change_sync(context, run.tenant, run.sync, applied)
+    return snapshot.digest
+
+
+def _forget_release(sync: Sync) -> None:
+    sync.released_people = sync.released_targets = None
+    sync.released_deletions = False
+
+
+def _ask_brakes(run: Run, sync: Sync) -> None:
+    limits = sync.definition.brakes
+    pairs = (
+        (Reason.SOURCE_DROPPED, sync.people, sync.released_people, run.people),
+        (Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, run.targets),
+    )
+    for reason, before, released, after in pairs:
+        allowed = before if released is None else min(before, released)
+        if brakes.drop(allowed, after, percent=limits.percent, at_least=limits.at_least):
+            raise _HeldError(reason, f"{before} -> {after}")
+
+
+async def hand_out(context: Context, run: Run, chunks: list[tuple[int, int]]) -> None:
+    """Enqueue chunks (number, part), as many as may wait at a time."""
+    for number, part in chunks[:CHUNKS_AHEAD]:
+        await runs.send_chunk(context, run, number, part=part)

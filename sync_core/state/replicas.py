@@ -1,0 +1,99 @@
+"""The register of replicas: which mailboxes hold something of a sync. Not a cache: it must survive every purge."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from sync_core.model import Replica, ReplicaState
+from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Insert, Remove, Replace, Row, Tables, Write
+from sync_core.state.names import REPLICAS, partition
+from sync_core.state.syncs import optional_time
+
+ROWS_PER_COMMIT = 100
+
+
+async def load_replica(tables: Tables, tenant: str, sync: str, mailbox: str) -> Replica | None:
+    """One replica, or None."""
+    entity = await tables.get(REPLICAS, partition(tenant, sync), mailbox)
+    return None if entity is None else _decode(entity)
+
+
+async def all_replicas(tables: Tables, tenant: str, sync: str) -> AsyncIterator[Replica]:
+    """Every replica of a sync, by mailbox id."""
+    async for entity in tables.query(REPLICAS, partition(tenant, sync)):
+        yield _decode(entity)
+
+
+async def replicas_to_serve(
+    tables: Tables, tenant: str, sync: str, *, current: str, now: datetime, check_all: bool
+) -> AsyncIterator[Replica]:
+    """Replicas that have something to do: not at the `current` snapshot, dirty, leaving, or due for an audit or another look."""
+    due = Compare("Due", "le", now)
+    behind: tuple[Condition, ...] = (Compare("Applied", "ne", current), Compare("Dirty", "eq", True), due)
+    active: Condition = Compare("State", "eq", ReplicaState.ACTIVE)
+    if not check_all:
+        active = AllOf((active, AnyOf(behind)))
+    waiting = AllOf((Compare("State", "ne", ReplicaState.ACTIVE), due))
+    async for entity in tables.query(REPLICAS, partition(tenant, sync), where=AnyOf((active, waiting))):
+        yield _decode(entity)
+
+
+async def insert_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequence[Replica]) -> None:
+    """Register new replicas. Raises ConflictError when one exists already."""
+    await _commit(tables, tenant, sync, [Insert(replica.mailbox, _encode(replica)) for replica in replicas])
+
+
+async def save_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequence[Replica]) -> None:
+    """Write changed replicas back, a hundred to a transaction, and renew their etags.
+
+    Raises ConflictError when one of them was changed by somebody else; nothing of its transaction is written then.
+    """
+    etags = await _commit(
+        tables, tenant, sync, [Replace(replica.mailbox, _encode(replica), replica.etag) for replica in replicas]
+    )
+    for replica, etag in zip(replicas, etags, strict=True):
+        replica.etag = etag
+
+
+async def remove_replicas(tables: Tables, tenant: str, sync: str, mailboxes: Sequence[str]) -> None:
+    """Forget replicas that hold nothing of ours any more."""
+    await _commit(tables, tenant, sync, [Remove(mailbox) for mailbox in mailboxes])
+
+
+async def _commit(tables: Tables, tenant: str, sync: str, writes: Sequence[Write]) -> list[str]:
+    etags: list[str] = []
+    for start in range(0, len(writes), ROWS_PER_COMMIT):
+        etags += await tables.commit(REPLICAS, partition(tenant, sync), writes[start : start + ROWS_PER_COMMIT])
+    return etags
+
+
+def _encode(replica: Replica) -> Row:
+    return {
+        "State": str(replica.state),
+        "Reason": replica.reason,
+        "Folder": replica.folder_id,
+        "Applied": replica.applied,
+        "Dirty": replica.dirty,
+        "LookAfter": replica.look_after,
+        "Due": replica.due,
+        "Owner": replica.owner,
+        "OwnedUntil": replica.owned_until,
+    }
+
+
+def _decode(entity: Entity) -> Replica:
+    values = entity.values
+    return Replica(
+        mailbox=entity.row,
+        state=ReplicaState(str(values["State"])),
+        reason=str(values["Reason"]),
+        folder_id=str(values["Folder"]),
+        applied=str(values["Applied"]),
+        dirty=bool(values["Dirty"]),
+        look_after=optional_time(values.get("LookAfter")),
+        due=optional_time(values.get("Due")),
+        owner=str(values["Owner"]),
+        owned_until=optional_time(values.get("OwnedUntil")),
+        etag=entity.etag,
+    )

@@ -1,0 +1,228 @@
+"""Runs and their chunks: what was done, kept for a year and for 60 days."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from secrets import token_hex
+from typing import Any
+
+import orjson
+
+from sync_core.errors import NotFoundError
+from sync_core.model import Counts, MailboxResult, Replica, ReplicaState, RunState, Spent
+from sync_core.ports import Compare, Entity, Insert, Put, Replace, Row, Tables
+from sync_core.state.names import CHUNKS, RUNS, partition
+from sync_core.state.syncs import optional_time
+
+_END_OF_TIME = 9_999_999_999_999  # milliseconds
+
+
+class Check(StrEnum):
+    """How closely a run looks at replicas that have nothing to do."""
+
+    DUE = "due"  # those whose audit is due
+    CHANGES = "changes"  # audit all: what changed in the mailbox since we last looked
+    EVERYTHING = "everything"  # list every folder anew and compare all
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a sync, as stored."""
+
+    tenant: str
+    run: str
+    sync: str
+    requested_at: datetime
+    state: RunState = RunState.QUEUED
+    reason: str = ""
+    detail: str = ""
+    check: Check = Check.DUE
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    chunks: int = 0
+    people: int = 0
+    targets: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
+    spent: Spent = field(default_factory=Spent)
+    released: bool = False
+    etag: str = ""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Up to twenty mailboxes of a run, and what became of them.
+
+    `replicas` are those still to be served, as they were when the chunk was last written. `carried` is what earlier parts did in
+    mailboxes that are not finished. `look_after` is when a mailbox of the chunk wants another look.
+    """
+
+    number: int
+    replicas: list[Replica]
+    done: bool = False
+    part: int = 0
+    results: list[MailboxResult] = field(default_factory=list)
+    carried: dict[str, Counts] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
+    look_after: datetime | None = None
+    etag: str = ""
+
+
+def new_run_id(now: datetime) -> str:
+    """An id that sorts the newest run first."""
+    return f"{_END_OF_TIME - int(now.timestamp() * 1000):013d}-{token_hex(4)}"
+
+
+async def load_run(tables: Tables, tenant: str, run: str) -> Run:
+    """The run. Raises NotFoundError."""
+    entity = await tables.get(RUNS, tenant, run)
+    if entity is None:
+        raise NotFoundError("this run does not exist")
+    return _decode_run(entity)
+
+
+async def insert_run(tables: Tables, run: Run) -> None:
+    """Write a new run. Raises ConflictError when it exists."""
+    (run.etag,) = await tables.commit(RUNS, run.tenant, [Insert(run.run, _encode_run(run))])
+
+
+async def save_run(tables: Tables, run: Run) -> None:
+    """Write a changed run back. Raises ConflictError when somebody else changed it first."""
+    (run.etag,) = await tables.commit(RUNS, run.tenant, [Replace(run.run, _encode_run(run), run.etag)])
+
+
+async def newest_runs(tables: Tables, tenant: str) -> AsyncIterator[Run]:
+    """A tenant's runs, the newest first."""
+    async for entity in tables.query(RUNS, tenant):
+        yield _decode_run(entity)
+
+
+async def load_chunk(tables: Tables, tenant: str, run: str, number: int) -> Chunk | None:
+    """One chunk, or None."""
+    entity = await tables.get(CHUNKS, partition(tenant, run), _chunk_row(number))
+    return None if entity is None else _decode_chunk(entity)
+
+
+async def put_chunks(tables: Tables, tenant: str, run: str, chunks: Sequence[Chunk]) -> None:
+    """Write new chunks, over those that an earlier attempt left."""
+    for start in range(0, len(chunks), 100):
+        writes = [Put(_chunk_row(chunk.number), _encode_chunk(chunk)) for chunk in chunks[start : start + 100]]
+        await tables.commit(CHUNKS, partition(tenant, run), writes)
+
+
+async def save_chunk(tables: Tables, tenant: str, run: str, chunk: Chunk) -> None:
+    """Write a chunk's outcome. Raises ConflictError when another delivery was first."""
+    write = Replace(_chunk_row(chunk.number), _encode_chunk(chunk), chunk.etag)
+    (chunk.etag,) = await tables.commit(CHUNKS, partition(tenant, run), [write])
+
+
+async def all_chunks(tables: Tables, tenant: str, run: str) -> AsyncIterator[Chunk]:
+    """The chunks of a run with all they hold."""
+    async for entity in tables.query(CHUNKS, partition(tenant, run)):
+        yield _decode_chunk(entity)
+
+
+async def open_chunks(tables: Tables, tenant: str, run: str) -> list[tuple[int, int]]:
+    """Number and part of every chunk that is not done."""
+    rows = tables.query(CHUNKS, partition(tenant, run), where=Compare("Done", "eq", False), select=["Part"])
+    return [(int(entity.row), int(str(entity.values["Part"]))) async for entity in rows]
+
+
+def _chunk_row(number: int) -> str:
+    return f"{number:06d}"
+
+
+def _encode_run(run: Run) -> Row:
+    return {
+        "Sync": run.sync,
+        "RequestedAt": run.requested_at,
+        "State": str(run.state),
+        "Reason": run.reason,
+        "Detail": run.detail,
+        "Check": str(run.check),
+        "StartedAt": run.started_at,
+        "EndedAt": run.ended_at,
+        "Chunks": run.chunks,
+        "People": run.people,
+        "Targets": run.targets,
+        "Outcomes": orjson.dumps(run.outcomes).decode(),
+        "Reasons": orjson.dumps(run.reasons).decode(),
+        "Counts": orjson.dumps(asdict(run.counts)).decode(),
+        "Spent": orjson.dumps(asdict(run.spent)).decode(),
+        "Released": run.released,
+    }
+
+
+def _decode_run(entity: Entity) -> Run:
+    values = entity.values
+    requested = values["RequestedAt"]
+    assert isinstance(requested, datetime)
+    return Run(
+        tenant=entity.partition,
+        run=entity.row,
+        sync=str(values["Sync"]),
+        requested_at=requested,
+        state=RunState(str(values["State"])),
+        reason=str(values["Reason"]),
+        detail=str(values["Detail"]),
+        check=Check(str(values["Check"])),
+        started_at=optional_time(values.get("StartedAt")),
+        ended_at=optional_time(values.get("EndedAt")),
+        chunks=int(str(values["Chunks"])),
+        people=int(str(values["People"])),
+        targets=int(str(values["Targets"])),
+        outcomes=orjson.loads(str(values["Outcomes"])),
+        reasons=orjson.loads(str(values["Reasons"])),
+        counts=Counts(**orjson.loads(str(values["Counts"]))),
+        spent=Spent(**orjson.loads(str(values["Spent"]))),
+        released=bool(values["Released"]),
+        etag=entity.etag,
+    )
+
+
+def _encode_chunk(chunk: Chunk) -> Row:
+    # Binary: a string property holds only half as much as bytes do.
+    return {
+        "Replicas": orjson.dumps([asdict(replica) for replica in chunk.replicas]),
+        "Done": chunk.done,
+        "Part": chunk.part,
+        "Results": orjson.dumps([asdict(result) for result in chunk.results]),
+        "Carried": orjson.dumps({mailbox: asdict(counts) for mailbox, counts in chunk.carried.items()}),
+        "Spent": orjson.dumps(asdict(chunk.spent)).decode(),
+        "LookAfter": chunk.look_after,
+    }
+
+
+def _decode_chunk(entity: Entity) -> Chunk:
+    values = entity.values
+    return Chunk(
+        number=int(entity.row),
+        replicas=[_replica(state) for state in orjson.loads(_bytes(values["Replicas"]))],
+        done=bool(values["Done"]),
+        part=int(str(values["Part"])),
+        results=[_result(state) for state in orjson.loads(_bytes(values["Results"]))],
+        carried={mailbox: Counts(**state) for mailbox, state in orjson.loads(_bytes(values["Carried"])).items()},
+        spent=Spent(**orjson.loads(str(values["Spent"]))),
+        look_after=optional_time(values.get("LookAfter")),
+        etag=entity.etag,
+    )
+
+
+def _replica(state: dict[str, Any]) -> Replica:
+    for name in ("look_after", "due", "owned_until"):
+        if state[name] is not None:
+            state[name] = datetime.fromisoformat(state[name])
+    return Replica(**{**state, "state": ReplicaState(state["state"])})
+
+
+def _result(state: dict[str, Any]) -> MailboxResult:
+    return MailboxResult(**{**state, "counts": Counts(**state["counts"])})
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value

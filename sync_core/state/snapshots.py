@@ -1,0 +1,130 @@
+"""A sync's current snapshot: pages of items, and a head that names them. A cache: made again from the sources when it is lost."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from sync_core import buckets
+from sync_core.errors import LostPagesError
+from sync_core.model import Item
+from sync_core.ports import Insert, Replace, Sealer, Tables
+from sync_core.state import pages
+from sync_core.state.names import SNAPSHOTS, partition
+
+_HEAD = "head"
+_PAGES_IN_MEMORY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHead:
+    """Names a snapshot. `made_from` tells from which source content, definition and settings it was made."""
+
+    generation: str
+    digests: tuple[str, ...]
+    count: int
+    made_from: str
+    read_at: datetime
+    etag: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Names the content: a replica that has applied it needs nothing."""
+        return buckets.combined(self.digests)
+
+
+class SnapshotStore:
+    """The snapshots of one sync. Keeps the pages last used in memory: a chunk's mailboxes all need the same ones."""
+
+    def __init__(self, tables: Tables, sealer: Sealer, tenant: str, sync: str) -> None:
+        self._tables = tables
+        self._sealer = sealer
+        self._partition = partition(tenant, sync)
+        self._pages: OrderedDict[tuple[str, int], Mapping[str, Item]] = OrderedDict()
+
+    async def head(self) -> SnapshotHead | None:
+        """The current head, or None when there is none or a page it names is gone."""
+        entity = await self._tables.get(SNAPSHOTS, self._partition, _HEAD)
+        if entity is None:
+            return None
+        try:
+            state = orjson.loads(pages.open_values(self._sealer, SNAPSHOTS, entity))
+        except LostPagesError:
+            return None
+        head = SnapshotHead(
+            generation=state["generation"],
+            digests=tuple(state["digests"]),
+            count=state["count"],
+            made_from=state["madeFrom"],
+            read_at=datetime.fromisoformat(state["readAt"]),
+            etag=entity.etag,
+        )
+        prefix = f"p:{head.generation}:"
+        rows = self._tables.query(SNAPSHOTS, self._partition, start=prefix, end=prefix + "~", select=["ReadAt"])
+        stored = [entity.row async for entity in rows]
+        return head if len(stored) == len(head.digests) else None
+
+    async def page(self, head: SnapshotHead, number: int) -> Mapping[str, Item]:
+        """The items of one page by key. Raises LostPagesError."""
+        known = self._pages.get((head.generation, number))
+        if known is not None:
+            self._pages.move_to_end((head.generation, number))
+            return known
+        row = _row(head.generation, number)
+        plain = await pages.read_page(self._tables, self._sealer, SNAPSHOTS, self._partition, row)
+        if plain is None:
+            raise LostPagesError("a page of the snapshot is gone")
+        page = {key: Item(key, fingerprint, body.encode()) for key, fingerprint, body in orjson.loads(plain)}
+        self._pages[head.generation, number] = page
+        if len(self._pages) > _PAGES_IN_MEMORY:
+            self._pages.popitem(last=False)
+        return page
+
+    async def write(
+        self, generation: str, spread: Sequence[Mapping[str, Item]], *, made_from: str, read_at: datetime, previous_etag: str
+    ) -> SnapshotHead:
+        """Write all pages, then make them current; older generations are removed.
+
+        Raises ConflictError when another writer was first.
+        """
+        head = SnapshotHead(
+            generation=generation,
+            digests=tuple(buckets.digest((item.key, item.fingerprint) for item in page.values()) for page in spread),
+            count=sum(len(page) for page in spread),
+            made_from=made_from,
+            read_at=read_at,
+        )
+        for number, page in enumerate(spread):
+            plain = orjson.dumps([(item.key, item.fingerprint, item.body.decode()) for item in page.values()])
+            row = _row(generation, number)
+            await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, {row: plain}, read_at=read_at)
+        state = {
+            "generation": generation,
+            "digests": head.digests,
+            "count": head.count,
+            "madeFrom": made_from,
+            "readAt": read_at.isoformat(),
+        }
+        values = pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, _HEAD, orjson.dumps(state), read_at=read_at)
+        write = Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)
+        await self._tables.commit(SNAPSHOTS, self._partition, [write])
+        await self._sweep(generation)
+        return head
+
+    async def discard_head(self) -> None:
+        """Forget a head whose pages are gone."""
+        await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [_HEAD])
+
+    async def _sweep(self, keep: str) -> None:
+        prefix = f"p:{keep}:"
+        rows = self._tables.query(SNAPSHOTS, self._partition, start="p:", end="p;", select=["ReadAt"])
+        stale = [entity.row async for entity in rows if not entity.row.startswith(prefix)]
+        await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, stale)
+
+
+def _row(generation: str, number: int) -> str:
+    return f"p:{generation}:{number:05d}"

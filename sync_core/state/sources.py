@@ -1,0 +1,151 @@
+"""What a source last said: encrypted pages of its objects, and a head that names them. A cache, shared by a tenant's syncs.
+
+Pages are written first, under a generation of their own; then the head is flipped by a conditional write. A head whose pages are
+gone counts as lost, never as empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from sync_core import buckets
+from sync_core.errors import LostPagesError
+from sync_core.ports import Insert, Replace, Tables, TenantKeys
+from sync_core.state import pages
+from sync_core.state.names import SOURCES, partition
+
+_HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class PageRef:
+    """Where a page is stored and a keyed digest of what it holds."""
+
+    generation: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHead:
+    """The state of a source. `full_at` is when it was last read in full; nothing in it is older."""
+
+    pages: tuple[PageRef, ...]
+    count: int
+    full_at: datetime
+    delta_link: str
+    etag: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Names the content: equal exactly when the source said the same."""
+        return buckets.combined([page.digest for page in self.pages])
+
+
+class SourceStore:
+    """One source of one tenant."""
+
+    def __init__(self, tables: Tables, keys: TenantKeys, tenant: str, source: str) -> None:
+        self._tables = tables
+        self._keys = keys
+        self._partition = partition(tenant, source)
+
+    async def head(self) -> SourceHead | None:
+        """The head, or None when there is none or a page it names is gone."""
+        entity = await self._tables.get(SOURCES, self._partition, _HEAD)
+        if entity is None:
+            return None
+        try:
+            plain = pages.open_values(self._keys.sealer, SOURCES, entity)
+        except LostPagesError:
+            return None
+        state = orjson.loads(plain)
+        head = SourceHead(
+            pages=tuple(PageRef(*page) for page in state["pages"]),
+            count=state["count"],
+            full_at=datetime.fromisoformat(state["fullAt"]),
+            delta_link=state["deltaLink"],
+            etag=entity.etag,
+        )
+        stored = {row async for row in self._rows()}
+        return head if all(_row(page.generation, number) in stored for number, page in enumerate(head.pages)) else None
+
+    async def page(self, head: SourceHead, number: int) -> dict[str, dict[str, Any]]:
+        """The objects of one page by id. Raises LostPagesError."""
+        row = _row(head.pages[number].generation, number)
+        plain = await pages.read_page(self._tables, self._keys.sealer, SOURCES, self._partition, row)
+        if plain is None:
+            raise LostPagesError("a page of the source is gone")
+        objects: dict[str, dict[str, Any]] = orjson.loads(plain)
+        return objects
+
+    async def objects(self, head: SourceHead) -> AsyncIterator[dict[str, Any]]:
+        """All objects, one page in memory at a time. Raises LostPagesError."""
+        for number in range(len(head.pages)):
+            for value in (await self.page(head, number)).values():
+                yield value
+
+    async def write_page(
+        self, generation: str, number: int, content: Mapping[str, Mapping[str, Any]], *, read_at: datetime
+    ) -> PageRef:
+        """Write one page; nobody sees it before the head names it."""
+        row = _row(generation, number)
+        plain = {row: _plain(content)}
+        await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
+        return PageRef(generation, self.digest(content))
+
+    def digest(self, content: Mapping[str, Mapping[str, Any]]) -> str:
+        """A page's content in short. Keyed: a bare hash of a few people could be guessed."""
+        return blake2b(_plain(content), key=self._keys.fingerprint_key, digest_size=8).hexdigest()
+
+    async def flip(self, head: SourceHead, previous_etag: str) -> None:
+        """Make `head` the current one and remove pages it does not name.
+
+        `previous_etag` is "" when there was none. Raises ConflictError when another reader was first: its head is the newer truth.
+        """
+        state = {
+            "pages": [(page.generation, page.digest) for page in head.pages],
+            "count": head.count,
+            "fullAt": head.full_at.isoformat(),
+            "deltaLink": head.delta_link,
+        }
+        values = pages.sealed_values(
+            self._keys.sealer, SOURCES, self._partition, _HEAD, orjson.dumps(state), read_at=head.full_at
+        )
+        write = Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)
+        await self._tables.commit(SOURCES, self._partition, [write])
+        await self.sweep(keep={_row(page.generation, number) for number, page in enumerate(head.pages)})
+
+    async def discard_head(self) -> None:
+        """Forget a head whose pages are gone, so that the next read starts in full."""
+        await pages.remove_pages(self._tables, SOURCES, self._partition, [_HEAD])
+
+    async def sweep(self, *, keep: Collection[str]) -> None:
+        """Remove pages that no head names."""
+        stale = [row async for row in self._rows() if row not in keep]
+        await pages.remove_pages(self._tables, SOURCES, self._partition, stale)
+
+    async def _rows(self) -> AsyncIterator[str]:
+        async for entity in self._tables.query(SOURCES, self._partition, start="p:", end="p;", select=["ReadAt"]):
+            yield entity.row
+
+
+def spread(objects: Mapping[str, bytes], count: int) -> Sequence[dict[str, bytes]]:
+    """Objects by page."""
+    spread_out: list[dict[str, bytes]] = [{} for _ in range(count)]
+    for key, value in objects.items():
+        spread_out[buckets.bucket_of(key, count)][key] = value
+    return spread_out
+
+
+def _row(generation: str, number: int) -> str:
+    return f"p:{generation}:{number:05d}"
+
+
+def _plain(content: Mapping[str, Mapping[str, Any]]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)

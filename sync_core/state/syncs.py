@@ -1,0 +1,126 @@
+"""Syncs: the definitions, and what a sync must remember beyond its caches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync_core.definition import SyncDefinition
+from sync_core.errors import NotFoundError
+from sync_core.ports import AllOf, AnyOf, Compare, Entity, Insert, Remove, Replace, Row, Scalar, Tables
+from sync_core.state.names import SYNCS
+
+
+@dataclass(slots=True)
+class Sync:
+    """One sync of a tenant.
+
+    `people` and `targets` are the counts last applied: what the brakes compare with. The `released_*` values are what a person has
+    let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the source content and
+    definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
+    """
+
+    tenant: str
+    sync: str
+    definition: SyncDefinition
+    revision: int = 1
+    deleting: bool = False
+    next_run: datetime | None = None
+    active_run: str = ""
+    active_since: datetime | None = None
+    rerun: bool = False
+    held: str = ""
+    people: int = 0
+    targets: int = 0
+    released_people: int | None = None
+    released_targets: int | None = None
+    released_deletions: bool = False
+    resolved: str = ""
+    buckets: int = 0
+    etag: str = ""
+
+
+async def load_sync(tables: Tables, tenant: str, sync: str) -> Sync:
+    """The sync. Raises NotFoundError."""
+    entity = await tables.get(SYNCS, tenant, sync)
+    if entity is None:
+        raise NotFoundError("this sync does not exist")
+    return _decode(entity)
+
+
+async def insert_sync(tables: Tables, sync: Sync) -> None:
+    """Write a new sync. Raises ConflictError when its id is taken."""
+    (sync.etag,) = await tables.commit(SYNCS, sync.tenant, [Insert(sync.sync, _encode(sync))])
+
+
+async def save_sync(tables: Tables, sync: Sync) -> None:
+    """Write a changed sync back. Raises ConflictError when somebody else changed it first."""
+    (sync.etag,) = await tables.commit(SYNCS, sync.tenant, [Replace(sync.sync, _encode(sync), sync.etag)])
+
+
+async def remove_sync(tables: Tables, sync: Sync) -> None:
+    """Forget a sync whose replicas are all cleaned."""
+    await tables.commit(SYNCS, sync.tenant, [Remove(sync.sync)])
+
+
+async def syncs_to_start(tables: Tables, now: datetime, silent_since: datetime) -> AsyncIterator[Sync]:
+    """Syncs of all tenants that are due, and those whose active run started before `silent_since`."""
+    due = AllOf((Compare("NextRun", "le", now), Compare("ActiveRun", "eq", "")))
+    stuck = AllOf((Compare("ActiveSince", "le", silent_since), Compare("ActiveRun", "ne", "")))
+    async for entity in tables.scan(SYNCS, where=AnyOf((due, stuck))):
+        yield _decode(entity)
+
+
+def _encode(sync: Sync) -> Row:
+    return {
+        "Definition": sync.definition.model_dump_json(),
+        "Revision": sync.revision,
+        "Deleting": sync.deleting,
+        "NextRun": sync.next_run,
+        "ActiveRun": sync.active_run,
+        "ActiveSince": sync.active_since,
+        "Rerun": sync.rerun,
+        "Held": sync.held,
+        "People": sync.people,
+        "Targets": sync.targets,
+        "ReleasedPeople": sync.released_people,
+        "ReleasedTargets": sync.released_targets,
+        "ReleasedDeletions": sync.released_deletions,
+        "Resolved": sync.resolved,
+        "Buckets": sync.buckets,
+    }
+
+
+def _decode(entity: Entity) -> Sync:
+    values = entity.values
+    return Sync(
+        tenant=entity.partition,
+        sync=entity.row,
+        definition=SyncDefinition.model_validate_json(str(values["Definition"])),
+        revision=int(str(values["Revision"])),
+        deleting=bool(values["Deleting"]),
+        next_run=optional_time(values.get("NextRun")),
+        active_run=str(values["ActiveRun"]),
+        active_since=optional_time(values.get("ActiveSince")),
+        rerun=bool(values["Rerun"]),
+        held=str(values["Held"]),
+        people=int(str(values["People"])),
+        targets=int(str(values["Targets"])),
+        released_people=optional_int(values.get("ReleasedPeople")),
+        released_targets=optional_int(values.get("ReleasedTargets")),
+        released_deletions=bool(values["ReleasedDeletions"]),
+        resolved=str(values["Resolved"]),
+        buckets=int(str(values["Buckets"])),
+        etag=entity.etag,
+    )
+
+
+def optional_time(value: Scalar | None) -> datetime | None:
+    """A stored time, or None."""
+    return value if isinstance(value, datetime) else None
+
+
+def optional_int(value: Scalar | None) -> int | None:
+    """A stored whole number, or None."""
+    return value if isinstance(value, int) else None

@@ -20,6 +20,16 @@ _LISTENING = ".*".join(
 )
 
 
+def development_storage() -> str:
+    """What `UseDevelopmentStorage=true` stands for: an emulator on its default ports. The Python clients do not know it."""
+    return _connection_string(*(f"http://127.0.0.1:{port}/{_ACCOUNT}" for port in (10000, 10001, 10002)))
+
+
+def _connection_string(blob: str, queue: str, table: str) -> str:
+    account = f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY}"
+    return f"{account};BlobEndpoint={blob};QueueEndpoint={queue};TableEndpoint={table};"
+
+
 class Azurite:
     """A running storage emulator; stopped by `stop`, by leaving the context, or with this process."""
 
@@ -48,10 +58,7 @@ class Azurite:
     @property
     def connection_string(self) -> str:
         """What `AzureWebJobsStorage` takes."""
-        return (
-            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={self.blob_endpoint};"
-            f"QueueEndpoint={self.queue_endpoint};TableEndpoint={self.table_endpoint};"
-        )
+        return _connection_string(self.blob_endpoint, self.queue_endpoint, self.table_endpoint)
 
     @property
     def pid(self) -> int:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+_PARENT_HOLDS_STDIN = "ROLLCALL_PARENT_HOLDS_STDIN"
+
 
 class ChildError(RuntimeError):
     """A child process ended, or did not become ready in time. The message holds the end of its output."""
@@ -50,7 +52,7 @@ class Child:
             self.process = subprocess.Popen(
                 [str(argument) for argument in arguments],
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **(env or {}), _PARENT_HOLDS_STDIN: "1"},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -117,7 +119,9 @@ NODE_EXIT_WITH_PARENT = "--import=data:text/javascript,process.stdin.on('end',()
 
 
 def exit_with_parent() -> None:
-    """End this process as soon as its standard input closes: for processes that a `Child` starts."""
+    """In a process that a `Child` started: end as soon as its parent does. Elsewhere: nothing."""
+    if os.environ.pop(_PARENT_HOLDS_STDIN, None) is None:
+        return
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 1024):

@@ -121,8 +121,8 @@ def canonical(field: str, value: Any) -> bytes:
     if field == "businessPhones":
         return _joined(filter(None, (_PUNCTUATION.sub("", _canonical_text(phone)) for phone in value)))
     if field == "mobilePhone":
-        return _PUNCTUATION.sub("", _canonical_text(value)).encode()
-    return _canonical_text(value).encode()
+        return _joined((_PUNCTUATION.sub("", _canonical_text(value)),))
+    return _joined((_canonical_text(value),))
 
 
 def _canonical_text(value: str | None) -> str:
@@ -134,7 +134,8 @@ def _canonical_text(value: str | None) -> str:
 
 
 def _joined(parts: Iterable[str]) -> bytes:
-    return "\n".join(parts).rstrip("\n").encode()
+    # A user's own text may hold half of a surrogate pair
+    return "\n".join(parts).rstrip("\n").encode("utf-8", "surrogatepass")
 
 
 def _text(value: str | None) -> str | None:

@@ -41,7 +41,7 @@ class Mark:
     def text(self) -> str:
         """The value of the key property. Raises ValueError when a part would not be read back the same."""
         text = f"{self.installation}/{self.sync}/{self.key}"
-        if len(text) > LONGEST or not _MARK.fullmatch(text):
+        if parse(text) != Mark(self.installation, self.sync, tuple(sorted(self.keys))):
             raise ValueError("a mark takes lower-case ids and at most 255 characters")
         return text
 

@@ -1,7 +1,7 @@
 """The decision table, as functions: what a snapshot wants and a mailbox holds -> what to do.
 
 Nothing here knows a mailbox, a clock or a policy. Items are known by key; a ledger (`held`) maps keys to what a mailbox holds for
-them. An item without our mark gets no further than `read_listing` and `judge_changes`: the first drops it, the second can only say
+them. An item without our mark gets no further than `read_listing` and `judge_changes`: the first drops it, the second only says
 that its id is unknown.
 """
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.contacts import OWNED_FIELDS, canonical, contact_of
+from sync_core.fingerprints import Fingerprinter
+from tests.sync_core.people import ANNA, FINGERPRINTER, users
+
+FIELDS = contact_of(ANNA, default_country=None)
+
+
+def test_what_a_fingerprint_looks_like() -> None:
+    """Every mailbox rests on this value: if it changes, so must the schema letter, and all is rewritten."""
+    assert FINGERPRINTER.of(FIELDS) == "k1.a.WMcALjMDCA0Uk3Ff-WjMTxaB58gCIx1atsg8TU7RrlzzphL7nkS_zeL1uUU"
+    assert FINGERPRINTER.of({}) == "k1.a.bsSTK6szR1b3U2UQ7xvKRmhVv3G-W_CPVCTu2nGhCi5_EKjWJ0oqahPzrEk"
+    assert len(FINGERPRINTER.of(FIELDS)) == len("k1.a.") + 59
+
+
+@given(users, users)
+def test_differing_names_exactly_the_fields_that_changed(one: dict[str, Any], other: dict[str, Any]) -> None:
+    before, after = (contact_of(user, default_country="DE") for user in (one, other))
+    changed = tuple(name for name in OWNED_FIELDS if canonical(name, before[name]) != canonical(name, after[name]))
+    fingerprints = FINGERPRINTER.of(before), FINGERPRINTER.of(after)
+    assert FINGERPRINTER.differing(*fingerprints) == changed
+    assert (fingerprints[0] == fingerprints[1]) == (not changed)
+
+
+@given(st.sampled_from(OWNED_FIELDS))
+def test_a_cleared_field_is_a_changed_field(name: str) -> None:
+    cleared = {**FIELDS, name: None}
+    assert FINGERPRINTER.differing(FINGERPRINTER.of(FIELDS), FINGERPRINTER.of(cleared)) == (name,)
+
+
+def test_what_we_do_not_own_does_not_count() -> None:
+    assert FINGERPRINTER.of({**FIELDS, "personalNotes": "likes tea", "id": "AAMk"}) == FINGERPRINTER.of(FIELDS)
+
+
+def test_equal_values_in_different_fields_have_different_tags() -> None:
+    """Else a reader of the mailbox could tell that two fields hold the same."""
+    first, second = FINGERPRINTER.of({"city": "x", "department": "x"}), FINGERPRINTER.of({"jobTitle": "x"})
+    assert FINGERPRINTER.differing(first, second) == ("department", "jobTitle")
+    tags = FINGERPRINTER.of({}).removeprefix("k1.a.")
+    assert len({tags[at : at + 5] for at in range(0, 55, 5)}) == 11
+
+
+def test_the_key_makes_the_fingerprint() -> None:
+    other_key = Fingerprinter(b"another key", "k1")
+    assert set(other_key.differing(other_key.of(FIELDS), FINGERPRINTER.of(FIELDS)) or ()) == set(OWNED_FIELDS)
+    assert Fingerprinter(b"a tenant's fingerprint key", "k1").of(FIELDS) == FINGERPRINTER.of(FIELDS)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        None,
+        "",
+        "k1.a.",
+        "k1",
+        "gibberish",
+        Fingerprinter(b"a tenant's fingerprint key", "k2").of(FIELDS),
+        Fingerprinter(b"a tenant's fingerprint key", "k").of(FIELDS),
+        FINGERPRINTER.of(FIELDS).replace(".a.", ".b."),
+        FINGERPRINTER.of(FIELDS)[:-1],
+        FINGERPRINTER.of(FIELDS) + "A",
+        FINGERPRINTER.of(FIELDS) + "AAAA",
+        FINGERPRINTER.of(FIELDS)[:-4] + "!!!!",
+        FINGERPRINTER.of(FIELDS)[:-1] + "ü",
+    ],
+)
+def test_other_fingerprints_say_nothing(foreign: str | None) -> None:
+    ours = FINGERPRINTER.of(FIELDS)
+    assert FINGERPRINTER.known(ours)
+    assert not FINGERPRINTER.known(foreign)
+    assert FINGERPRINTER.differing(ours, foreign or "") is None
+    assert FINGERPRINTER.differing(foreign or "", ours) is None

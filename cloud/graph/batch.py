@@ -79,6 +79,7 @@ class Sender:
     def __init__(self, tenant: str, client: Client, gates: Gates, clock: Clock, spent: Spent) -> None:
         self._tenant = tenant
         self._client = client
+        self._url = httpx.URL(f"{client.base_url}/$batch")
         self._gates = gates
         self._clock = clock
         self._spent = spent
@@ -107,6 +108,8 @@ class Sender:
 
         Raises only when nothing was sent at all: TenantError, TransientError.
         """
+        if not 1 <= len(requests) <= LARGEST:
+            raise ValueError(f"a batch takes 1 to {LARGEST} requests, not {len(requests)}")
         participant = self._participant()
         gate = self._gates.gate(self._tenant, mailbox)
         self._rest(participant)
@@ -251,7 +254,7 @@ class Sender:
             response = await self._client.call(
                 self._tenant,
                 "POST",
-                f"{self._client.base_url}/$batch",
+                self._url,
                 content=build.batch(requests),
                 spent=self._spent,
                 requests=len(requests),

@@ -18,7 +18,7 @@ IMMUTABLE = 'IdType="ImmutableId"'
 
 _TIMEOUT = httpx.Timeout(100, connect=30, pool=None)
 # HTTP/1.1: its parser costs a fraction of h2's processor time, and a connection per batch in flight is cheap.
-_LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60)
+_LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=30)
 # The SDK's transport runs its middleware only for requests that carry its options.
 _EXTENSIONS = {"kiota_request_options": {}, "timeout": _TIMEOUT.as_dict()}
 
@@ -60,7 +60,7 @@ class Client:
         self,
         tenant: str,
         method: str,
-        url: str,
+        url: str | httpx.URL,
         *,
         spent: Spent,
         content: bytes | None = None,

@@ -38,7 +38,7 @@ _NO_MAILBOX = frozenset(
 )
 _GONE = frozenset({"errornonexistentmailbox", "errorinvaliduser", "resourcenotfound", "request_resourcenotfound"})
 _DOUBT = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorinvalididmalformed"})
-_EXPIRED = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequired"})
+_EXPIRED = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequired", "directory_expiredpagetoken"})
 _NO_CONSENT = frozenset({"authorization_requestdenied", "authorization_identitynotfound"})
 _BUSY = frozenset({"errorserverbusy", "errorexceededconnectioncount", "applicationthrottled", "toomanyrequests"})
 _IRRESOLVABLE = "errorirresolvableconflict"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import orjson
@@ -21,9 +21,14 @@ from sync_core.ports import Clock, Mailboxes
 
 _KEY = KEY_PROPERTY.lower()
 _FINGERPRINT = FINGERPRINT_PROPERTY.lower()
-_RELEASE = orjson.dumps(
-    {"singleValueExtendedProperties": [{"id": name, "value": RELEASED} for name in (KEY_PROPERTY, FINGERPRINT_PROPERTY)]}
-)
+
+
+def _released(*names: str) -> bytes:
+    return orjson.dumps({"singleValueExtendedProperties": [{"id": name, "value": RELEASED} for name in names]})
+
+
+_RELEASE_ITEM = _released(KEY_PROPERTY, FINGERPRINT_PROPERTY)
+_RELEASE_FOLDER = _released(KEY_PROPERTY)
 
 
 class GraphMailboxes(Mailboxes):
@@ -67,10 +72,7 @@ class GraphMailboxes(Mailboxes):
 
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a folder for good; one that is gone is no error."""
-        try:
-            await self._one(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=self._permanent))
-        except LedgerDoubtError:
-            return
+        await self._unless_gone(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=self._permanent))
 
     async def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
         """Every item of a folder with our two properties; with `fields`, also the fields we own."""
@@ -95,10 +97,11 @@ class GraphMailboxes(Mailboxes):
 
     async def unmark(self, mailbox: str, item_id: str) -> None:
         """Take our mark off an item; one that is gone is no error."""
-        try:
-            await self._one(mailbox, build.patch(build.contact(mailbox, item_id), _RELEASE))
-        except LedgerDoubtError:
-            return
+        await self._unless_gone(mailbox, build.patch(build.contact(mailbox, item_id), _RELEASE_ITEM))
+
+    async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
+        """Take our mark off a folder; one that is gone is no error."""
+        await self._unless_gone(mailbox, build.patch(build.contact_folder(mailbox, folder_id), _RELEASE_FOLDER))
 
     async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
         """Carry out at most 20 operations; the outcomes come in the same order."""
@@ -145,6 +148,10 @@ class GraphMailboxes(Mailboxes):
             yield page
             request = build.get(self._client.relative(link), prefer=prefer) if link else None
 
+    async def _unless_gone(self, mailbox: str, request: SubRequest) -> None:
+        with suppress(LedgerDoubtError):
+            await self._one(mailbox, request)
+
     async def _one(self, mailbox: str, request: SubRequest) -> dict[str, Any]:
         (result,) = await self._sender.send(mailbox, [request])
         if isinstance(result, RollcallError):
@@ -153,18 +160,16 @@ class GraphMailboxes(Mailboxes):
 
 
 def _outcome(operation: Operation, result: Answer | RollcallError) -> Outcome:
-    match operation, result:
-        case Delete(), LedgerDoubtError():
+    if isinstance(result, RollcallError):
+        if isinstance(operation, Delete) and isinstance(result, LedgerDoubtError):
             return Outcome()  # gone already: a DELETE may also be answered 404 after it was carried out
-        case _, RollcallError():
-            return Outcome(error=result)
-        case Create(), Answer(body={"id": str(item_id)}):
-            return Outcome(item_id)
-        case Create(), _:
+        return Outcome(error=result)
+    if isinstance(operation, Create):
+        item_id = result.body.get("id") if isinstance(result.body, dict) else None
+        if not isinstance(item_id, str):
             return Outcome(error=AnswerLostError("an item was created without an answer that names it"))
-        case Update(), _:
-            return Outcome(operation.item_id)
-    return Outcome()
+        return Outcome(item_id)
+    return Outcome(operation.item_id if isinstance(operation, Update) else "")
 
 
 def _folder(raw: Mapping[str, Any]) -> Folder:

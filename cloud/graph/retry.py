@@ -40,6 +40,8 @@ class Patience:
     def is_worth(self, result: Answer | Exception, *, repeatable: bool) -> bool:
         """Whether to send the same again."""
         if isinstance(result, Answer):
+            if result.ok:
+                return False
             if result.throttled:
                 return True
             if result.status == 401:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sync_core import marks, phones
+from sync_core import marks
 from sync_core.countries import region
 from sync_core.model import Item
+from sync_core.phones import international
 
 if TYPE_CHECKING:
     from sync_core.fingerprints import Fingerprinter
@@ -56,6 +58,11 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uf
 _PUNCTUATION = re.compile(r"[\s().\-/]")
 
 
+# Parsing is most of the cost of a large directory, and many people share a country and a switchboard
+_region = lru_cache(maxsize=1024)(region)
+_international = lru_cache(maxsize=1 << 16)(international)
+
+
 def key_of(user: Mapping[str, Any]) -> str:
     """The key of a directory user: "u:" and the object id."""
     return f"u:{user['id'].lower()}"
@@ -81,7 +88,7 @@ def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[
     `default_country` (ISO 3166 alpha-2) reads the phone numbers of users whose own country is unknown.
     """
     emails = _emails(user)
-    country = region(user.get("usageLocation")) or region(user.get("country")) or default_country
+    country = _region(user.get("usageLocation")) or _region(user.get("country")) or default_country
     mobile = _phone(user.get("mobilePhone"), country)
     business = [phone for phone in dict.fromkeys(_phone(raw, country) for raw in user.get("businessPhones") or ()) if phone]
     given, surname = _text(user.get("givenName")), _text(user.get("surname"))
@@ -152,7 +159,7 @@ def _text(value: str | None) -> str | None:
 
 def _phone(raw: str | None, country: str | None) -> str | None:
     text = _text(raw)
-    return (phones.international(text, country) or None) if text else None
+    return (_international(text, country) or None) if text else None
 
 
 def _emails(user: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,6 @@ US United States of America; VN Viet Nam
 """
 
 
-@lru_cache(maxsize=1024)
 def region(country: str | None) -> str | None:
     """The ISO 3166 alpha-2 code of a country's code or name (in English, or as it is known at home); None when it is unclear."""
     text = (country or "").strip()

@@ -8,14 +8,12 @@ dials the letters).
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 # Written in full, without a trunk zero: reading these with the library would take most of the time of a large directory
 _IN_FULL = re.compile(r"(?!\+[0-9]{1,3}[ .-]0)\+[1-9](?:[ .-]?[0-9]){6,14}")
 _SEPARATORS = str.maketrans("", "", " .-")
 
 
-@lru_cache(maxsize=1 << 16)
 def international(raw: str, country: str | None) -> str:
     """The number in E.164, its extension after a comma; `country` (ISO 3166 alpha-2) reads those without a country code.
 

@@ -13,11 +13,12 @@ from typing import Self
 import azure.functions as func
 from azure.storage.queue.aio import QueueServiceClient
 
+from cloud.clock import SystemClock
 from local.host.functions import Function, Work, read_functions
 from local.host.http import HttpServer
 from local.host.queues import QueueListener
 from local.host.settings import HostSettings, connection_string, resolve
-from local.host.timers import Schedule, SystemClock, Timer
+from local.host.timers import Schedule, Timer
 from sync_core.ports import Clock
 
 

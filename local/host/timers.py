@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 from azure.functions.timer import TimerRequest
 from croniter import CroniterBadCronError, croniter
@@ -17,18 +17,6 @@ from local.host.functions import Function, Work
 from sync_core.ports import Clock
 
 _log = logging.getLogger(__name__)
-
-
-class SystemClock:
-    """The time of this machine."""
-
-    def now(self) -> datetime:
-        """The time now, in UTC."""
-        return datetime.now(UTC)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
 
 
 class Schedule:

@@ -258,9 +258,9 @@ class Mailboxes(Protocol):
         """Carry out at most 20 operations; the outcomes come in the same order.
 
         An error of a single operation stands in its outcome: AnswerLostError (a create), LedgerDoubtError (item or folder not
-        found), MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. An error that
-        concerns the whole mailbox or tenant also stands in the outcome of each operation that met it, so that what was carried
-        out beside it is not lost; only when no request was sent at all is it raised.
+        found), MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. An
+        error that concerns the whole mailbox or tenant also stands in the outcome of each operation that met it, so that what was
+        carried out beside it is not lost; only when no request was sent at all is it raised.
         """
 
     def changes(self, mailbox: str, folder_id: str, delta_link: str | None) -> AsyncIterator[ItemChangePage]:

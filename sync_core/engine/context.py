@@ -44,7 +44,7 @@ class Context:
     installation: str
     lease: timedelta
     owner: str
-    purge: Callable[[str, str | None], Awaitable[int]]
+    purge: Callable[[str, str | None], Awaitable[None]]
 
     def now(self) -> datetime:
         """The time now, in UTC."""

@@ -106,7 +106,7 @@ class SourceStore:
     async def flip(self, head: SourceHead, previous_etag: str) -> None:
         """Make `head` the current one and remove pages it does not name.
 
-        `previous_etag` is "" when there was none. Raises ConflictError when another reader was first: its head is the newer truth.
+        `previous_etag` is "" when there was none. Raises ConflictError when another reader was first: its head is newer.
         """
         state = {
             "pages": [(page.generation, page.digest) for page in head.pages],

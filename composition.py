@@ -1,0 +1,90 @@
+"""Builds the object graph once per worker: settings -> adapters -> services. Nothing else knows both sides of the ports."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import cache
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from cloud.settings import Settings
+from sync_core.engine.context import Context
+from sync_core.ports import Secrets
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from cloud.graph.credentials import Proof
+
+
+@cache
+def context() -> Context:
+    """The services of this process, built on first use. Raises InputError that names a wrong or missing setting."""
+    return build(Settings.from_environment(os.environ))
+
+
+def build(settings: Settings) -> Context:
+    """Wire everything for `settings`. No connection is made before it is used."""
+    from cloud.clock import SystemClock
+    from cloud.graph.credentials import Application
+    from cloud.graph.graph import Graph
+    from cloud.queues import AzureQueues
+    from cloud.tables import AzureTables
+    from gdpr.encryption import TenantKeyring
+    from gdpr.retention import purge_caches
+
+    storage = settings.storage
+    identity = None if storage.connection_string else _managed_identity(storage.identity_client_id)
+    tables = AzureTables(connection_string=storage.connection_string, endpoint=storage.table_endpoint, credential=identity)
+    queues = AzureQueues(connection_string=storage.connection_string, endpoint=storage.queue_endpoint, credential=identity)
+    secrets = _secrets(settings)
+    clock = SystemClock()
+    graph = Graph(
+        Application(settings.client_id, _proof(settings)),
+        secrets,
+        clock,
+        base_url=settings.graph,
+        authority=settings.authority,
+    )
+
+    async def purge(tenant: str, sync: str | None) -> None:
+        await purge_caches(tables, tenant, sync)
+
+    return Context(
+        tables=tables,
+        queues=queues,
+        graph=graph,
+        keyring=TenantKeyring(tables, secrets),
+        clock=clock,
+        installation=settings.installation,
+        lease=timedelta(seconds=settings.lease_seconds),
+        owner=token_hex(8),
+        purge=purge,
+    )
+
+
+def _secrets(settings: Settings) -> Secrets:
+    if settings.secrets_file is not None:
+        from cloud.file_secrets import FileSecrets
+
+        return FileSecrets(settings.secrets_file)
+    from cloud.vault import VaultSecrets
+
+    return VaultSecrets(settings.vault_url, _managed_identity(settings.storage.identity_client_id))
+
+
+def _proof(settings: Settings) -> Proof:
+    from cloud.graph.credentials import Certificate, ClientSecret, ManagedIdentity
+
+    if settings.identity_client_id:
+        return ManagedIdentity(settings.identity_client_id)
+    if settings.certificate_name:
+        return Certificate(settings.certificate_name)
+    return ClientSecret(settings.client_secret_name)
+
+
+def _managed_identity(client_id: str) -> AsyncTokenCredential:
+    from azure.identity.aio import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=client_id or None)

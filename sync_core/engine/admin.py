@@ -1,0 +1,71 @@
+"""What an admin does to tenants and syncs."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from sync_core.definition import SyncDefinition, TenantSettings
+from sync_core.engine import runs
+from sync_core.engine.context import Context
+from sync_core.errors import ConflictError, InputError
+from sync_core.state.syncs import Sync, insert_sync
+from sync_core.state.tenants import Tenant, insert_tenant, load_tenant, save_tenant
+
+_SYNC_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_TENANT_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+async def connect_tenant(context: Context, tenant_id: str, settings: TenantSettings) -> None:
+    """Connect a tenant, or change the settings of a connected one. Raises InputError for what is no tenant id."""
+    if not _TENANT_ID.match(tenant_id):
+        raise InputError("tenant", "must be a tenant id: a lower-case GUID")
+    try:
+        await insert_tenant(context.tables, Tenant(tenant_id, settings))
+    except ConflictError:
+        tenant = await load_tenant(context.tables, tenant_id)
+        tenant.settings = settings
+        await save_tenant(context.tables, tenant)
+
+
+async def define_sync(context: Context, tenant_id: str, sync_id: str, definition: SyncDefinition) -> Sync:
+    """Create a sync or replace its definition. It first runs at once if it has a schedule.
+
+    Raises InputError for an unusable id or a sync that is being deleted, NotFoundError for an unknown tenant.
+    """
+    if not _SYNC_ID.match(sync_id):
+        raise InputError("sync", "must be 1 to 63 characters: lower-case letters, digits and hyphens")
+    await load_tenant(context.tables, tenant_id)
+    first = _first_run(definition, context.now())
+    sync = Sync(tenant_id, sync_id, definition, next_run=first)
+    try:
+        await insert_sync(context.tables, sync)
+    except ConflictError:
+        return await runs.change_sync(context, tenant_id, sync_id, lambda known: _redefine(known, definition, first))
+    return sync
+
+
+async def delete_sync(context: Context, tenant_id: str, sync_id: str) -> str:
+    """Remove everything the sync ever wrote from all mailboxes, then the sync itself. Returns the id of the run that does it."""
+
+    def leave(sync: Sync) -> None:
+        sync.deleting = True
+        sync.revision += 1
+
+    await runs.change_sync(context, tenant_id, sync_id, leave)
+    return await runs.request_run(context, tenant_id, sync_id, by_hand=True)
+
+
+def _redefine(sync: Sync, definition: SyncDefinition, first: datetime | None) -> None:
+    if sync.deleting:
+        raise InputError("sync", "is being deleted: wait until its contacts are removed, or use another id")
+    if definition == sync.definition:
+        return
+    if definition.every_hours != sync.definition.every_hours:
+        sync.next_run = first
+    sync.definition = definition
+    sync.revision += 1
+
+
+def _first_run(definition: SyncDefinition, now: datetime) -> datetime | None:
+    return None if definition.every_hours is None else now

@@ -5,7 +5,9 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-run = $(PYTHON) -m local.bootstrap --venv $(VENV)
+# Only a Python that was asked for must be the one; otherwise an environment that is there will do.
+exact = $(if $(filter file,$(origin PYTHON)),,--exact)
+run = $(PYTHON) -m local.bootstrap --venv $(VENV) $(exact)
 
 .PHONY: setup test demo bench mutants check clean
 
@@ -13,7 +15,7 @@ setup: ## make the virtual environment and install Azurite
 	@$(run)
 
 test: ## all tests, against the real storage emulator
-	@$(run) pytest -o asyncio_default_fixture_loop_scope=function $(ARGS)
+	@$(run) pytest $(ARGS)
 
 demo: ## a whole demo tenant on this machine; ARGS=--serve stays up
 	@$(run) local demo $(ARGS)

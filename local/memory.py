@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import json
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from cloud.queues import encode
 from sync_core.errors import ConflictError
 from sync_core.ports import Clock, Condition, Entity, Insert, Remove, Replace, Scalar, Write
 from sync_core.state.rows import check_condition, check_key, check_writes, matches, plain_values
@@ -199,9 +199,7 @@ class MemoryQueues:
 
     async def send(self, queue: str, message: Mapping[str, str | int], *, delay: float = 0) -> None:
         """See Queues."""
-        body = json.dumps(dict(message), separators=(",", ":")).encode()
-        if len(body) > 49_152 or not 0 <= delay <= 7 * 86_400:
-            raise ValueError("a message has at most 49,152 bytes and waits at most 7 days")
+        body = encode(message, delay=delay).encode()
         await self.hook("before", "send", queue)
         self._add(Delivery(queue, body), delay)
         await self.hook("after", "send", queue)

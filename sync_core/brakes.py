@@ -34,7 +34,7 @@ def failures_alike(results: Iterable[MailboxResult], targets: int) -> str | None
     Leave out mailboxes that were set aside before this run: what is known is no alarm.
     """
     reasons = Counter(result.reason for result in results if result.outcome in _FAILURES and result.reason)
-    for reason, count in reasons.most_common(1):
-        if count >= _ALIKE_AT_LEAST and count * 100 > targets * _ALIKE_PERCENT:
-            return reason
-    return None
+    alike = (
+        reason for reason, count in reasons.most_common() if count >= _ALIKE_AT_LEAST and count * 100 > targets * _ALIKE_PERCENT
+    )
+    return next(alike, None)

@@ -28,10 +28,7 @@ def bucket_count(items: int, current: int | None) -> int:
     """
     if current is not None and items <= current * _FULL and (current == 1 or items >= current * _SPARSE):
         return current
-    count = 1
-    while items > count * _FULL_WHEN_NEW:
-        count *= 2
-    return count
+    return 1 << (max(items - 1, 0) // _FULL_WHEN_NEW).bit_length()
 
 
 def digest(entries: Iterable[tuple[str, str]]) -> str:

@@ -44,6 +44,8 @@ MOST_BUSINESS_PHONES = 2
 LONGEST = 255
 """UTF-16 units of one value. Graph documents no limit (microsoft-graph-docs-contrib issue 3685); 255 is a common one in MAPI."""
 
+_UTF_16 = "utf-16-le"
+
 # From the properties of physicalAddress to those of a user
 _ADDRESS = {
     "street": "streetAddress",
@@ -142,7 +144,7 @@ def _canonical_text(value: str | None) -> str:
 
 def _joined(parts: Iterable[str]) -> bytes:
     # A user's own text may hold half of a surrogate pair
-    return "\n".join(parts).rstrip("\n").encode("utf-8", "surrogatepass")
+    return "\n".join(parts).rstrip("\n").encode(errors="surrogatepass")
 
 
 def _text(value: str | None) -> str | None:
@@ -152,8 +154,8 @@ def _text(value: str | None) -> str | None:
     if not (value.isascii() and value.isprintable()):
         value = unicodedata.normalize("NFC", _UNPRINTABLE.sub(" ", value))
     value = " ".join(value.split())
-    if len(value) * 2 > LONGEST:
-        value = value.encode("utf-16-le")[: LONGEST * 2].decode("utf-16-le", "ignore").rstrip()
+    if len(value) * 2 > LONGEST:  # pragma: no mutate (only saves time)
+        value = value.encode(_UTF_16)[: LONGEST * 2].decode(_UTF_16, "ignore").rstrip()
     return value or None
 
 
@@ -191,7 +193,7 @@ def _names(display: str | None, given: str | None, surname: str | None) -> tuple
 
 def _rest(display: str, part: str) -> str | None:
     """What `display` says besides the name `part` at its beginning or end."""
-    words, known = display.split(" "), part.split(" ")
+    words, known = display.split(), part.split()
     if [word.rstrip(",") for word in words[: len(known)]] == known:
         return " ".join(words[len(known) :]) or None
     if words[-len(known) :] == known:

@@ -53,7 +53,9 @@ US United States of America; VN Viet Nam
 
 def region(country: str | None) -> str | None:
     """The ISO 3166 alpha-2 code of a country's code or name (in English, or as it is known at home); None when it is unclear."""
-    text = (country or "").strip()
+    if not country:
+        return None
+    text = country.strip()
     if re.fullmatch("[A-Za-z]{2}", text):
         code = text.upper()
         return "GB" if code == "UK" else code

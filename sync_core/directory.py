@@ -29,7 +29,7 @@ _LISTS = ("businessPhones", "proxyAddresses")
 SELECT: tuple[str, ...] = ("id", *_TEXTS, *_LISTS, "accountEnabled", "assignedPlans")
 """The properties to ask of /users/delta, all of them selectable there."""
 
-_USABLE = ("enabled", "warning")
+_USABLE = ("Enabled", "Warning")
 """Plan states "for normal use", the second in its grace period.
 
 https://learn.microsoft.com/graph/api/resources/assignedplan
@@ -78,12 +78,10 @@ def has_usable_mailbox(user: Mapping[str, Any]) -> bool:
 
 def _is_enabled_member(user: Mapping[str, Any]) -> bool:
     # userType is missing on accounts older than the property: those are members
-    return user.get("accountEnabled") is True and user.get("userType", "Member").lower() != "guest"
+    return user.get("accountEnabled") is True and user.get("userType") != "Guest"
 
 
 def _is_mailbox_plan(plan: Mapping[str, Any]) -> bool:
     return (
-        (plan.get("service") or "").lower() == "exchange"
-        and (plan.get("capabilityStatus") or "").lower() in _USABLE
-        and (plan.get("servicePlanId") or "").lower() != _FOUNDATION
+        plan.get("service") == "exchange" and plan.get("capabilityStatus") in _USABLE and plan.get("servicePlanId") != _FOUNDATION
     )

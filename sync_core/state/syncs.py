@@ -16,8 +16,8 @@ from sync_core.state.names import SYNCS
 class Sync:
     """One sync of a tenant.
 
-    `people` and `targets` are the counts last applied: what the brakes compare with. The `released_*` values are what a person let
-    through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the source content and
+    `people` and `targets` are the counts last applied: what the brakes compare with. The `released_*` values are what a person
+    let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the source content and
     definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
     """
 

@@ -1,4 +1,4 @@
-"""A whole installation in memory: the engine and the Graph adapter as they are, against the Microsoft 365 stand-in, on virtual time."""
+"""A whole installation in memory: the real engine and Graph adapter against the Microsoft 365 stand-in, on virtual time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sync_core import marks, messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, poison, runs, schedule, start
 from sync_core.engine.context import Context
-from sync_core.errors import NotFoundError
+from sync_core.errors import MessageError, NotFoundError
 from sync_core.model import MailboxResult
 from sync_core.state.runs import Check, Run, all_chunks, load_run, newest_runs
 
@@ -49,9 +49,10 @@ class OneSecret:
 class World:
     """One tenant, one installation."""
 
-    def __init__(self, *, cloud: Microsoft365 | None = None, installation: str = INSTALLATION, lease: float = 600) -> None:
-        self.clock = ManualClock(START) if cloud is None else cloud.clock  # type: ignore[assignment] # the stand-in shares ours
-        self.cloud = cloud or Microsoft365(self.clock)
+    def __init__(self, *, beside: World | None = None, installation: str = INSTALLATION, lease: float = 600) -> None:
+        """A new tenant, or another installation `beside` one that serves the same tenant."""
+        self.clock = beside.clock if beside else ManualClock(START)
+        self.cloud = beside.cloud if beside else Microsoft365(self.clock)
         self.tables = MemoryTables()
         self.queues = MemoryQueues(self.clock)
         if TENANT in self.cloud.tenants:
@@ -181,7 +182,7 @@ async def deliver(context: Context, delivery: Delivery) -> None:
     kind, step = STEPS[delivery.queue]
     try:
         message = messages.parse(kind, delivery.body)
-    except messages.MessageError:
+    except MessageError:
         await poison.bury(context, delivery.queue, delivery.body)
         return
     await step(context, message)  # type: ignore[operator] # each step takes its own kind of message

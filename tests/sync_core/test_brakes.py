@@ -65,6 +65,7 @@ def results(outcome: str, reason: str, count: int) -> list[MailboxResult]:
         (results("failed", "", 30), 30, None),
         (results("set_aside", "no_mailbox", 3) + results("failed", "refused", 2), 20, None),  # not alike
         (results("set_aside", "no_mailbox", 3) + results("failed", "refused", 5), 20, "refused"),
+        (results("set_aside", "no_mailbox", 3) + results("failed", "refused", 4), 10, "refused"),
         (results("set_aside", "refused", 2) + results("failed", "refused", 3), 20, "refused"),
     ],
 )

@@ -51,8 +51,8 @@ class World:
 
     def __init__(self, *, beside: World | None = None, installation: str = INSTALLATION, lease: float = 600) -> None:
         """A new tenant, or another installation `beside` one that serves the same tenant."""
-        self.clock = beside.clock if beside else ManualClock(START)
-        self.cloud = beside.cloud if beside else Microsoft365(self.clock)
+        self.clock: ManualClock = beside.clock if beside else ManualClock(START)
+        self.cloud: Microsoft365 = beside.cloud if beside else Microsoft365(self.clock)
         self.tables = MemoryTables()
         self.queues = MemoryQueues(self.clock)
         if TENANT in self.cloud.tenants:

@@ -100,6 +100,7 @@ async def serve(service: Microsoft365, request: Request, caller: Caller, shuffle
     items = read(request.body)
     replies: dict[str, Reply] = {}
     outlook = asyncio.Semaphore(OUTLOOK_WIDTH)
+    mailboxes: set[str] = set()
 
     async def run(item: Item) -> None:
         failed = next((name for name in item.after if replies[name.casefold()].status >= 400), None)
@@ -109,7 +110,7 @@ async def serve(service: Microsoft365, request: Request, caller: Caller, shuffle
             )
             replies[item.id.casefold()] = error.reply()
             return
-        reply = await service.serve_item(item, request, caller, outlook, number)
+        reply = await service.serve_item(item, request, caller, outlook, number, mailboxes)
         replies[item.id.casefold()] = reply
 
     if items[-1].after and items[-1].after == (items[-2].id,):
@@ -118,6 +119,7 @@ async def serve(service: Microsoft365, request: Request, caller: Caller, shuffle
     else:
         for wave in ([item for item in items if not item.after], [item for item in items if item.after]):
             await asyncio.gather(*(run(item) for item in wave))
+    service.counters.mailbox_calls.update(mailboxes)
     answers = [_answer(item, replies[item.id.casefold()]) for item in items]
     shuffle.shuffle(answers)
     return Reply(200, {"responses": answers})

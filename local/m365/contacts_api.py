@@ -201,7 +201,7 @@ def create_in_folder(call: Call) -> Reply:
 
 def _create(call: Call, folder: Folder) -> Reply:
     odata.allow(call.query)
-    values, extended = _contact_values(call.body)
+    values, extended = contact_values(call.body)
     contact = call.box.create(folder, values, extended)
     shown = show(call.box, contact, immutable=call.prefer.immutable_ids)
     shown["@odata.context"] = _context(call, "contacts", "/$entity")
@@ -215,7 +215,7 @@ def update_contact(call: Call) -> Reply:
     odata.allow(call.query)
     contact = contact_at(call)
     _check_etag(call, contact)
-    values, extended = _contact_values(call.body)
+    values, extended = contact_values(call.body)
     call.box.change(contact, values, extended)
     return _answer(call, 200, contact)
 
@@ -273,7 +273,7 @@ def _check_etag(call: Call, contact: Contact) -> None:
         raise GraphError(412, "ErrorIrresolvableConflict", message)
 
 
-def _contact_values(body: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def contact_values(body: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Check the body of a POST or PATCH and split off the extended properties."""
     schema.check_body("contact", body)
     for name, limit in LIMITS.items():

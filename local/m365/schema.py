@@ -175,3 +175,10 @@ def _lost(sent: Any, understood: Any) -> str:
             return "."
         return next((inner for a, b in zip(sent, understood, strict=True) if (inner := _lost(a, b))), "")
     return "" if type(sent) is type(understood) and sent is not None else "."
+
+
+def warm_up() -> None:
+    """Load the SDK's models now, so that the first request does not pay for it."""
+    check_body("contact", {"displayName": "x", "emailAddresses": [{"address": "x@example.com"}]})
+    check_body("contactFolder", {"displayName": "x"})
+    properties("user")

@@ -171,11 +171,10 @@ class Microsoft365:
         self._postpone(call, route, delay)
 
     async def serve_item(
-        self, item: batch.Item, request: Request, caller: Caller, outlook: asyncio.Semaphore, number: int
+        self, item: batch.Item, request: Request, caller: Caller, outlook: asyncio.Semaphore, number: int, calls: set[str]
     ) -> Reply:
-        """Answer one item of a batch; Outlook items wait for one of the batch's places."""
+        """Answer one item of a batch; Outlook items wait for one of its places. The mailbox joins `calls`."""
         tenant = self.tenants[caller.tenant]
-        calls: set[str] = set()
         args = (tenant, caller, item.method, item.url, item.headers, item.body, request.base, item.id, number, calls)
         segments = item.url.partition("?")[0].strip("/").split("/")
         try:

@@ -14,7 +14,7 @@ from local.m365.limits import DirectoryLimits, MailboxLimits
 from local.m365.mailbox import Contact, Folder, Mailbox, MailboxState
 
 ALL_PERMISSIONS = frozenset({"User.Read.All", "GroupMember.Read.All", "OrgContact.Read.All", "Contacts.ReadWrite"})
-_NAMESPACE = UUID("6b0f5b52-6f0c-4a35-9d36-7c1b2f6f7d11")
+NAMESPACE = UUID("6b0f5b52-6f0c-4a35-9d36-7c1b2f6f7d11")
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Tenant:
     def add_user(self, values: dict[str, Any], mailbox: MailboxState | str = MailboxState.OK) -> str:
         """Add a user. An id and what every user has are filled in. Returns the id."""
         values = dict(values)
-        values.setdefault("id", str(uuid5(_NAMESPACE, f"{self.id}/{values['userPrincipalName']}".lower())))
+        values.setdefault("id", str(uuid5(NAMESPACE, f"{self.id}/{values['userPrincipalName']}".lower())))
         values["id"] = str(values["id"]).lower()
         values.setdefault("accountEnabled", True)
         values.setdefault("userType", "Member")

@@ -1,0 +1,151 @@
+"""Secrets through Microsoft's client against a vault that answers as Key Vault does: challenge first, then the secret."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from azure.core.credentials import AccessToken
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cloud.vault import VaultSecrets
+from sync_core.errors import InputError, NotFoundError, TransientError
+
+
+class Credential:
+    async def get_token(self, *scopes: str, **_options: object) -> AccessToken:
+        assert scopes == ("https://vault.azure.net/.default",)
+        return AccessToken("a-token", 2**40)
+
+    async def close(self) -> None:
+        return None
+
+    async def __aenter__(self) -> Credential:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+@dataclass
+class Vault:
+    secrets: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+    served: int = 0
+    url: str = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != "Bearer a-token":
+            challenge = 'Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+        self.served += 1
+        name = request.match_info["name"]
+        if self.status != 200:
+            return web.json_response({"error": {"code": "Other", "message": "no"}}, status=self.status)
+        if name not in self.secrets:
+            return web.json_response({"error": {"code": "SecretNotFound", "message": "no"}}, status=404)
+        return web.json_response(
+            {"id": f"{self.url}/secrets/{name}/1", "value": self.secrets[name], "attributes": {"enabled": True}}
+        )
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("vault") / "vault.pem"
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+async def vault(certificate: Path) -> AsyncIterator[Vault]:
+    vault = Vault()
+    app = web.Application()
+    app.router.add_get("/secrets/{name}/{version:.*}", vault.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    vault.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    yield vault
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def now() -> list[float]:
+    return [0.0]
+
+
+@pytest.fixture
+async def secrets(vault: Vault, certificate: Path, now: list[float]) -> AsyncIterator[VaultSecrets]:
+    options = {
+        "verify_challenge_resource": False,
+        "connection_verify": str(certificate),
+        "retry_total": 1,
+        "retry_backoff_factor": 0,
+    }
+    secrets = VaultSecrets(vault.url, Credential(), max_age=10, monotonic=lambda: now[0], **options)
+    yield secrets
+    await secrets.close()
+
+
+async def test_a_secret_is_read_when_asked_for_and_again_when_it_has_aged(
+    vault: Vault, secrets: VaultSecrets, now: list[float]
+) -> None:
+    assert vault.served == 0
+    vault.secrets["key"] = "Zoë"
+    assert [await secrets.get("key"), await secrets.get("key")] == ["Zoë".encode()] * 2
+    assert vault.served == 1
+    vault.secrets["key"] = "rotated"
+    now[0] = 9.9
+    assert await secrets.get("key") == "Zoë".encode()
+    now[0] = 10
+    assert await secrets.get("key") == b"rotated"
+
+
+async def test_a_missing_secret_is_not_found_until_it_is_there(vault: Vault, secrets: VaultSecrets) -> None:
+    vault.secrets["empty"] = ""
+    for name in ("key", "empty"):
+        with pytest.raises(NotFoundError, match=name):
+            await secrets.get(name)
+    vault.secrets["key"] = "x"
+    assert await secrets.get("key") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, InputError), (401, InputError), (429, TransientError), (500, TransientError), (503, TransientError)],
+)
+async def test_a_vault_that_refuses_or_is_busy(vault: Vault, secrets: VaultSecrets, status: int, error: type[Exception]) -> None:
+    vault.secrets["key"] = "x"
+    vault.status = status
+    with pytest.raises(error):
+        await secrets.get("key")
+    vault.status = 200
+    assert await secrets.get("key") == b"x"
+
+
+async def test_a_vault_out_of_reach_is_transient(certificate: Path) -> None:
+    secrets = VaultSecrets("https://127.0.0.1:9", Credential(), verify_challenge_resource=False, retry_total=0)
+    with pytest.raises(TransientError):
+        await secrets.get("key")
+    await secrets.close()

@@ -122,6 +122,8 @@ def error_for(failure: Answer | Exception, *, source: bool = False) -> RollcallE
     """What a failed request means to the engine. With `source`, a refusal concerns a source and not a mailbox."""
     if isinstance(failure, Answer):
         return _answered(failure, source)
+    if isinstance(failure, NotFoundError | ValueError):  # a secret that is not there, or is no certificate
+        return TenantError(Reason.CREDENTIAL_REJECTED, type(failure).__name__)
     if isinstance(failure, RollcallError):
         return failure
     if isinstance(failure, httpx.HTTPError):
@@ -174,8 +176,6 @@ def _no_token(failure: Exception) -> RollcallError:
 
     if isinstance(failure, CredentialUnavailableError | ServiceRequestError | ServiceResponseError):
         return TransientError(type(failure).__name__)
-    if isinstance(failure, NotFoundError | ValueError):
-        return TenantError(Reason.CREDENTIAL_REJECTED, type(failure).__name__)
     if not isinstance(failure, HttpResponseError):
         raise failure
     number = _AADSTS.search(str(failure.message))

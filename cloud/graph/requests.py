@@ -115,7 +115,7 @@ def marked(mark: str) -> str:
     """
     value = mark.replace("'", "''")
     condition = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{value}')"
-    return "$filter=" + quote(condition, safe="()$='/:") + f"&$top={PAGE}&{ITEM_QUERY}"
+    return "$filter=" + quote(condition, safe="()'/:") + f"&$top={PAGE}&{ITEM_QUERY}"
 
 
 def _segment(value: str) -> str:

@@ -32,7 +32,7 @@ class Patience:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._rounds = 0
+        self._unadvised = 0
         self._faults = 0
         self._renewals = 0
         self._waited = 0.0
@@ -54,7 +54,7 @@ class Patience:
     def wait(self, results: Iterable[Answer | Exception]) -> tuple[float, bool]:
         """Seconds to wait before all of these go out again, and whether that is within patience."""
         delay = 0.0
-        faults = renewals = 0
+        faults = renewals = unadvised = 0
         for result in results:
             if isinstance(result, Answer) and result.status == 401:
                 renewals = 1
@@ -62,13 +62,16 @@ class Patience:
             if not (isinstance(result, Answer) and result.throttled):
                 faults = 1
             asked = result.retry_after if isinstance(result, Answer) else None
-            delay = max(delay, self._backoff() if asked is None else max(asked, _SHORTEST))
-        self._rounds += 1
+            if asked is None:
+                unadvised = 1
+                asked = self._backoff()
+            delay = max(delay, asked, _SHORTEST)
+        self._unadvised += unadvised
         self._faults += faults
         self._renewals += renewals
         self._waited += delay
         return delay, self._waited <= PATIENCE
 
     def _backoff(self) -> float:
-        longest = min(_LONGEST, 2.0**self._rounds)
-        return longest * (0.5 + crc32(f"{self._name}:{self._rounds}".encode()) / 2**33)
+        longest = min(_LONGEST, 2.0**self._unadvised)
+        return longest * (0.5 + crc32(f"{self._name}:{self._unadvised}".encode()) / 2**33)

@@ -28,7 +28,8 @@ def bucket_count(items: int, current: int | None) -> int:
     """
     if current is not None and items <= current * _FULL and (current == 1 or items >= current * _SPARSE):
         return current
-    return 1 << (max(items - 1, 0) // _FULL_WHEN_NEW).bit_length()
+    needed = -(-items // _FULL_WHEN_NEW)
+    return 1 << max(needed - 1, 0).bit_length()
 
 
 def digest(entries: Iterable[tuple[str, str]]) -> str:

@@ -60,7 +60,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uf
 _PUNCTUATION = re.compile(r"[\s().\-/]")
 
 
-# Parsing is most of the cost of a large directory, and many people share a country and a switchboard
+# Reading numbers is most of the cost of a large directory; from one night to the next few of them change
 _region = lru_cache(maxsize=1024)(region)
 _international = lru_cache(maxsize=1 << 16)(international)
 
@@ -144,7 +144,7 @@ def _canonical_text(value: str | None) -> str:
 
 def _joined(parts: Iterable[str]) -> bytes:
     # A user's own text may hold half of a surrogate pair
-    return "\n".join(parts).rstrip("\n").encode(errors="surrogatepass")
+    return "\n".join(parts).rstrip().encode(errors="surrogatepass")
 
 
 def _text(value: str | None) -> str | None:
@@ -161,7 +161,11 @@ def _text(value: str | None) -> str | None:
 
 def _phone(raw: str | None, country: str | None) -> str | None:
     text = _text(raw)
-    return (_international(text, country) or None) if text else None
+    if not text:
+        return None
+    # What is written in full needs no parsing: remembering it would only push out what does
+    read = international if text.startswith("+") else _international
+    return read(text, country) or None
 
 
 def _emails(user: Mapping[str, Any]) -> list[str]:

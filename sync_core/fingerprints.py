@@ -41,7 +41,7 @@ class Fingerprinter:
             tag = keyed.copy()
             tag.update(canonical(name, fields.get(name)))
             tags.append(tag.digest())
-        return self._prefix + urlsafe_b64encode(b"".join(tags)).decode().rstrip("=")
+        return self._prefix + urlsafe_b64encode(b"".join(tags))[:_LENGTH].decode()
 
     def known(self, fingerprint: str | None) -> bool:
         """Whether this is a fingerprint under our key and schema: only then does it say anything about content."""

@@ -5,7 +5,6 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhoo
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 import re
@@ -120,7 +119,7 @@ class HttpServer:
             body=await request.read(),
         )
         try:
-            result = await asyncio.shield(self._work.start(route.function.invoke(argument)))
+            result = await self._work.start(route.function.invoke(argument))
             return _response(result)
         except Exception:
             _log.exception("%s failed", route.function.name)

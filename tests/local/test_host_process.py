@@ -94,7 +94,7 @@ async def test_told_to_end_it_lets_functions_end(run: Callable[..., Child], queu
 
 
 async def test_after_a_kill_the_message_comes_again_when_its_lease_is_over(run: Callable[..., Child], queue: QueueClient) -> None:
-    first = run("--lease=2")
+    first = run("--lease=1")
     url(first)
     await queue.send_message(TextBase64EncodePolicy().encode("60"))
     first.expect("begun 1")

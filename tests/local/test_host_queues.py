@@ -99,6 +99,23 @@ async def test_what_a_function_sends_on_is_delivered_before_the_host_is_idle(ben
     assert sorted(seen) == ["a", "ax", "axx", "axxx", "axxxx", "b", "bx", "bxx", "bxxx", "bxxxx"]
 
 
+async def test_idle_means_that_every_message_sent_before_was_handled(bench: Bench) -> None:
+    handled = 0
+
+    async def handler(message: func.QueueMessage) -> None:
+        nonlocal handled
+        handled += 1
+        if message.get_body() == b"first":
+            await bench.send("second")
+
+    host = bench.host(handler)
+    await host.start()
+    for round_number in range(1, 11):
+        await bench.send("first")
+        await host.run_until_idle()
+        assert handled == round_number * 2
+
+
 async def test_at_most_a_batch_and_the_threshold_run_at_once(bench: Bench) -> None:
     now = most = 0
 
@@ -209,7 +226,7 @@ async def test_a_lease_is_renewed_while_the_function_runs(bench: Bench) -> None:
     async def handler(message: func.QueueMessage) -> None:
         nonlocal deliveries
         deliveries += 1
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.6)
 
     hosts = [bench.host(handler, lease=1) for _ in range(2)]
     for host in hosts:

@@ -185,8 +185,7 @@ class Sender:
         if fitting.size == LARGEST:
             self._pool.remove(fitting)
             self._launch(fitting.groups)
-        elif self._deadline is None:
-            self._deadline = asyncio.get_running_loop().call_later(_LINGER, self._flush)
+        self._set_deadline()
 
     def _rest(self, participant: _Participant | None) -> None:
         if participant is not None:
@@ -211,12 +210,17 @@ class Sender:
             self._flush()
 
     def _flush(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
         pool, self._pool = self._pool, []
+        self._set_deadline()
         for shared in pool:
             self._launch(shared.groups)
+
+    def _set_deadline(self) -> None:
+        if self._pool and self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(_LINGER, self._flush)
+        elif not self._pool and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _launch(self, groups: list[_Group]) -> None:
         groups = [group for group in groups if not group.results.done()]  # done: cancelled while it waited

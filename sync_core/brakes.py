@@ -19,8 +19,11 @@ _FAILURES = ("set_aside", "held", "failed")
 
 
 def drop(before: int, after: int, *, percent: int, at_least: int) -> bool:
-    """Whether a source or the targets shrank from `before` (as last applied) to `after` by more than can be meant."""
-    return deletions(before - after, before, percent=percent, at_least=at_least)
+    """Whether a source or the targets shrank from `before` (as last applied) to `after` by more than can be meant.
+
+    Down to nothing is always too much, however small the company.
+    """
+    return before > after == 0 or deletions(before - after, before, percent=percent, at_least=at_least)
 
 
 def deletions(count: int, held: int, *, percent: int, at_least: int) -> bool:

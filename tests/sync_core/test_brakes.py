@@ -19,6 +19,9 @@ from sync_core.model import MailboxResult
         (1000, 799, True),
         (10, 1, False),  # a large share, but not many
         (10, 0, True),
+        (3, 0, True),  # nothing left is never ordinary
+        (1, 0, True),
+        (2, 1, False),
         (49, 39, True),
         (50, 40, False),
         (50, 39, True),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import azure.functions as func
 
 import api.admin
@@ -11,25 +9,12 @@ from composition import context
 from gdpr import purge
 from sync_core import messages
 from sync_core.engine import chunk, closing, poison, schedule, start
-from sync_core.engine.context import Context
-from sync_core.errors import MessageError
+from sync_core.engine.delivery import deliver
 
 STORAGE = "AzureWebJobsStorage"
 
 app = func.FunctionApp()
 app.register_functions(api.admin.blueprint)
-
-
-async def _handle(
-    kind: type[messages.Message], step: Callable[[Context, messages.Message], Awaitable[None]], queue: str, msg: func.QueueMessage
-) -> None:
-    """Read a message and take its step; one that nobody can ever read is given up at once, not after five attempts."""
-    try:
-        message = messages.parse(kind, msg.get_body())
-    except MessageError:
-        await poison.bury(context(), queue, msg.get_body())
-        return
-    await step(context(), message)
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", use_monitor=True)
@@ -47,25 +32,25 @@ async def purge_expired(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the
 @app.queue_trigger(arg_name="msg", queue_name=messages.SYNC_START, connection=STORAGE)
 async def sync_start(msg: func.QueueMessage) -> None:
     """Plan a run."""
-    await _handle(messages.SyncStart, start.start_run, messages.SYNC_START, msg)
+    await deliver(context(), messages.SYNC_START, messages.SyncStart, start.start_run, msg.get_body())
 
 
 @app.queue_trigger(arg_name="msg", queue_name=messages.SYNC_CHUNK, connection=STORAGE)
 async def sync_chunk(msg: func.QueueMessage) -> None:
     """Serve up to twenty mailboxes."""
-    await _handle(messages.SyncChunk, chunk.run_chunk, messages.SYNC_CHUNK, msg)
+    await deliver(context(), messages.SYNC_CHUNK, messages.SyncChunk, chunk.run_chunk, msg.get_body())
 
 
 @app.queue_trigger(arg_name="msg", queue_name=messages.RUN_CHECK, connection=STORAGE)
 async def run_check(msg: func.QueueMessage) -> None:
     """Close a run that is complete."""
-    await _handle(messages.RunCheck, closing.check_run, messages.RUN_CHECK, msg)
+    await deliver(context(), messages.RUN_CHECK, messages.RunCheck, closing.check_run, msg.get_body())
 
 
 @app.queue_trigger(arg_name="msg", queue_name=messages.PURGE_TENANT, connection=STORAGE)
 async def purge_tenant(msg: func.QueueMessage) -> None:
     """Purge one tenant."""
-    await _handle(messages.PurgeTenant, purge.purge_tenant, messages.PURGE_TENANT, msg)
+    await deliver(context(), messages.PURGE_TENANT, messages.PurgeTenant, purge.purge_tenant, msg.get_body())
 
 
 @app.queue_trigger(arg_name="msg", queue_name=f"{messages.SYNC_START}-poison", connection=STORAGE)

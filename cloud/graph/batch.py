@@ -127,7 +127,7 @@ class Sender:
     ) -> list[Answer | RollcallError]:
         results: list[Result] = [TransientError()] * len(requests)
         pending = list(range(len(requests)))
-        patience = Patience(mailbox)
+        patience = Patience(mailbox, self._clock)
         sent = False
         while pending:
             answers = await self._round([requests[index] for index in pending], participant)
@@ -137,10 +137,11 @@ class Sender:
             pending = [index for index in pending if patience.is_worth(results[index], repeatable=requests[index].repeatable)]
             if pending:
                 again = [results[index] for index in pending]
-                delay, bearable = patience.wait(again)
-                if not bearable:
+                try:
+                    delay = patience.wait(again)
+                except ParkedError as parked:
                     for index in pending:
-                        results[index] = ParkedError("the mailbox asks for more time", delay=delay)
+                        results[index] = parked
                     break
                 refused = any(isinstance(result, Answer) and result.status == 401 for result in again)
                 await self._pause(delay, participant, renew=refused)

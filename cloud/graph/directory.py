@@ -14,7 +14,7 @@ from cloud.graph.client import Client
 from cloud.graph.errors import Answer, answer_of, error_for
 from cloud.graph.retry import Patience
 from sync_core.directory import SELECT
-from sync_core.errors import DeltaExpiredError, ParkedError, SourceError
+from sync_core.errors import DeltaExpiredError, SourceError
 from sync_core.model import SourcePage, Spent
 from sync_core.ports import Clock, Directory
 
@@ -51,7 +51,7 @@ class GraphDirectory(Directory):
         return answer.body
 
     async def _get(self, url: str) -> Answer:
-        patience = Patience(self._tenant)
+        patience = Patience(self._tenant, self._clock)
         while True:
             result: Answer | Exception
             try:
@@ -66,10 +66,7 @@ class GraphDirectory(Directory):
             refused = isinstance(result, Answer) and result.status == 401
             if refused or not patience.is_worth(result, repeatable=True):
                 raise error_for(result, source=True)
-            delay, bearable = patience.wait([result])
-            if not bearable:
-                raise ParkedError("the directory asks for more time", delay=delay)
-            await self._clock.sleep(delay)
+            await self._clock.sleep(patience.wait([result]))
 
 
 def _source_page(page: dict[str, Any], delta_link: str | None) -> SourcePage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import httpx
 
 from cloud.graph.batch import Gates
@@ -14,12 +16,16 @@ from sync_core.ports import Clock, Directory, Mailboxes, MicrosoftGraph, Secrets
 BASE_URL = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com"
 
+# https://learn.microsoft.com/graph/deployments
+_NATIONAL_CLOUDS = ("graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
+
 
 class Graph(MicrosoftGraph):
     """Opens tenants. One per process and event loop: it holds the connections, the tokens and the gates of the mailboxes.
 
     `base_url` and `authority` name another cloud, or by plain http a server on this machine; `transport` replaces the network.
-    `permanent_delete` must be off in clouds without it (https://learn.microsoft.com/graph/api/contact-permanentdelete).
+    `permanent_delete` says whether this cloud can remove for good, which the national clouds cannot
+    (https://learn.microsoft.com/graph/api/contact-permanentdelete); None asks the host name.
     """
 
     def __init__(
@@ -30,12 +36,14 @@ class Graph(MicrosoftGraph):
         *,
         base_url: str = BASE_URL,
         authority: str = AUTHORITY,
-        permanent_delete: bool = True,
+        permanent_delete: bool | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._client = Client(application, secrets, clock, base_url=base_url, authority=authority, transport=transport)
         self._clock = clock
         self._gates = Gates()
+        if permanent_delete is None:
+            permanent_delete = urlsplit(base_url).hostname not in _NATIONAL_CLOUDS
         self._permanent_delete = permanent_delete
 
     def directory(self, tenant: str) -> Directory:

@@ -6,14 +6,17 @@ https://learn.microsoft.com/graph/throttling#best-practices-to-handle-throttling
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from zlib import crc32
 
 import httpx
 
 from cloud.graph.errors import Answer, is_unsent
+from sync_core.errors import ParkedError
+from sync_core.ports import Clock
 
 PATIENCE = 90.0
-"""Seconds that one call may spend waiting; beyond that its work is better given back."""
+"""Seconds after which nothing is sent again; by then the work is better given back."""
 
 _REPEATS = 4
 _SHORTEST = 0.5
@@ -28,14 +31,15 @@ def is_lost(result: Answer | Exception) -> bool:
 
 
 class Patience:
-    """Counts the waits and repeats of one call. The `name` spreads callers over time, the same way every time."""
+    """Counts the time and the repeats of one call. The `name` spreads callers over time, the same way every time."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clock: Clock) -> None:
         self._name = name
+        self._clock = clock
+        self._end = clock.now() + timedelta(seconds=PATIENCE)
         self._unadvised = 0
         self._faults = 0
         self._renewals = 0
-        self._waited = 0.0
 
     def is_worth(self, result: Answer | Exception, *, repeatable: bool) -> bool:
         """Whether to send the same again."""
@@ -51,8 +55,8 @@ class Patience:
             fault = isinstance(result, httpx.HTTPError) and (repeatable or is_unsent(result))
         return fault and self._faults < _REPEATS
 
-    def wait(self, results: Iterable[Answer | Exception]) -> tuple[float, bool]:
-        """Seconds to wait before all of these go out again, and whether that is within patience."""
+    def wait(self, results: Iterable[Answer | Exception]) -> float:
+        """Seconds to wait before all of these go out again. Raises ParkedError when that is too long."""
         delay = 0.0
         faults = renewals = unadvised = 0
         for result in results:
@@ -69,8 +73,9 @@ class Patience:
         self._unadvised += unadvised
         self._faults += faults
         self._renewals += renewals
-        self._waited += delay
-        return delay, self._waited <= PATIENCE
+        if self._clock.now() + timedelta(seconds=delay) > self._end:
+            raise ParkedError("Graph asks for more time", delay=max(delay, _LONGEST))
+        return delay
 
     def _backoff(self) -> float:
         longest = min(_LONGEST, 2.0**self._unadvised)

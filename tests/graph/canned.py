@@ -80,7 +80,7 @@ def open_graph(
     secrets: FewSecrets | None = None,
     base_url: str = BASE,
     authority: str = HOST,
-    permanent_delete: bool = True,
+    permanent_delete: bool | None = None,
 ) -> Graph:
     """A Graph over the transport."""
     return Graph(

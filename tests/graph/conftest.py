@@ -31,7 +31,7 @@ class World:
         ]
         self.graph: Graph = self.open()
 
-    def open(self, *, permanent_delete: bool = True) -> Graph:
+    def open(self, *, permanent_delete: bool | None = None) -> Graph:
         """Another process, as it were, in front of the same Microsoft 365."""
         return open_graph(Microsoft365Transport(self.m365), self.clock, permanent_delete=permanent_delete)
 

@@ -86,6 +86,21 @@ async def test_whoever_still_works_is_waited_for(clock: VirtualClock) -> None:
     assert [len(batch) for batch in canned.batches] == [10]
 
 
+async def test_a_full_batch_waits_for_nobody(clock: VirtualClock) -> None:
+    canned = Canned()
+    mailboxes = open_graph(canned, clock).mailboxes(TENANT)
+    start = clock.now()
+    sent: list[tuple[int, float]] = []
+    canned.call = lambda _: sent.append((len(canned.batches[-1]), (clock.now() - start).total_seconds()))
+
+    async def serve(mailbox: str) -> None:
+        await clock.sleep(10 if mailbox == "mailbox3" else 0)
+        await mailboxes.write(mailbox, "folder", creates(5))
+
+    await side_by_side(mailboxes, 6, serve)
+    assert sent == [(20, 0), (10, 10)]
+
+
 async def test_participants_that_wait_for_one_another_do_not_wait_for_ever(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,11 +280,26 @@ async def test_beyond_patience_the_work_is_parked(clock: VirtualClock, asked: st
     start = clock.now()
     (outcome,) = await mailboxes.write("mailbox", "folder", creates(1))
     assert isinstance(outcome.error, ParkedError)
-    assert outcome.error.delay == max(float(asked), 0.5)
+    assert outcome.error.delay == max(float(asked), 30)  # nobody comes back at once
     with pytest.raises(ParkedError):
         await mailboxes.folders("mailbox")
     assert (clock.now() - start).total_seconds() <= 180
     assert len(canned.batches) <= 400
+
+
+async def test_a_service_that_hangs_is_not_asked_over_and_over(clock: VirtualClock) -> None:
+    class Hanging(Canned):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("$batch"):
+                self.calls.append(request)
+                await clock.sleep(100)
+                raise httpx.ReadTimeout("nothing came", request=request)
+            return await super().handle_async_request(request)
+
+    hanging = Hanging()
+    with pytest.raises(TransientError):
+        await open_graph(hanging, clock).mailboxes(TENANT).folders("mailbox")
+    assert len(hanging.calls) == 1
 
 
 async def test_what_was_done_beside_a_parked_item_is_not_lost(clock: VirtualClock) -> None:

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 from cloud.graph.credentials import Certificate, ClientSecret, ManagedIdentity
 from local.m365.clock import VirtualClock
 from sync_core.errors import InputError, Reason, RollcallError, TenantError, TransientError
+from sync_core.model import Delete
 from tests.graph.canned import TENANT, Canned, FewSecrets, open_graph
 from tests.graph.conftest import World
 
@@ -184,7 +185,8 @@ async def test_another_cloud(clock: VirtualClock) -> None:
         base_url="https://microsoftgraph.chinacloudapi.cn/v1.0",
         authority="https://login.partner.microsoftonline.cn/",
     )
-    await graph.mailboxes(TENANT).item("mailbox", "i")
+    await graph.mailboxes(TENANT).write("mailbox", "f", [Delete("k", "i")])
+    assert canned.batches[0][0]["method"] == "DELETE"  # no permanentDelete there
     assert str(canned.tokens[0].url) == f"https://login.partner.microsoftonline.cn/{TENANT}/oauth2/v2.0/token"
     assert form(canned.tokens[0])["scope"] == "https://microsoftgraph.chinacloudapi.cn/.default"
     assert str(canned.calls[0].url) == "https://microsoftgraph.chinacloudapi.cn/v1.0/$batch"

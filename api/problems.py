@@ -8,7 +8,8 @@ from functools import wraps
 import azure.functions as func
 import orjson
 
-from sync_core.errors import ConflictError, InputError, NotFoundError
+from sync_core.engine.delivery import UnexpectedError
+from sync_core.errors import ConflictError, InputError, NotFoundError, RollcallError, TransientError
 
 _LARGEST_BODY = 256 * 1024
 
@@ -50,6 +51,12 @@ def explained(endpoint: Endpoint) -> Endpoint:
             return problem(404, "not_found", "There is no such thing", detail=str(error))
         except ConflictError:
             return problem(409, "conflict", "Somebody else changed this at the same time", detail="Read it again and repeat")
+        except TransientError:
+            return problem(503, "try_again", "Storage or Microsoft 365 did not answer", detail="Try again in a minute")
+        except RollcallError:
+            raise
+        except Exception as error:
+            raise UnexpectedError(error) from None
 
     return explaining
 

@@ -1,0 +1,163 @@
+"""Who talks to the installation from outside: an admin, a stage hand, and a reader of Graph with a token of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from local.demo.problems import DemoError
+from local.demo.stage import INSTALLATION, Stage
+from local.m365.tenant_file import TenantFile
+from sync_core.marks import KEY_PROPERTY
+
+SYNC = "colleagues"
+_MARK = f"{INSTALLATION}/{SYNC}/"
+_USER_FIELDS = (
+    "id,displayName,givenName,surname,mail,userPrincipalName,proxyAddresses,mobilePhone,businessPhones,jobTitle,department,"
+    "companyName,accountEnabled,userType,assignedPlans"
+)
+_WITH_MARK = f"$expand=singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')"
+
+Json = dict[str, Any]
+
+
+class _Client:
+    """JSON over HTTP on this machine. Raises DemoError for an answer that is none of those hoped for."""
+
+    def __init__(self, stage: Stage, base: str, headers: dict[str, str] | None = None) -> None:
+        self._stage = stage
+        self._http = httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=60)
+
+    def ask(self, method: str, path: str, body: object = None, *, accept: tuple[int, ...] = (200, 202, 204), **more: Any) -> Any:
+        """The JSON of the answer, None when it is empty, or when `accept` has its status and it is an error."""
+        try:
+            answer = self._http.request(method, path, json=body, **more)
+        except httpx.TransportError as error:
+            who = self._stage.ended()
+            what = f"{who} has ended" if who else f"{method} {path} was not answered: {type(error).__name__}"
+            raise DemoError(what, "Read the logs in .local/demo, and try again") from None
+        if answer.status_code not in accept:
+            raise DemoError(
+                f"{method} {path.partition('?')[0]} was answered {answer.status_code}: {answer.text[:500]}",
+                "Read the logs in .local/demo",
+            )
+        return answer.json() if answer.content and answer.is_success else None
+
+
+class Admin(_Client):
+    """An admin with a function key."""
+
+    def __init__(self, stage: Stage, tenant: str) -> None:
+        super().__init__(stage, f"{stage.host}/api/", {"x-functions-key": stage.key})
+        self._tenant = f"tenants/{tenant}"
+
+    def connect(self, folder: str) -> None:
+        """Connect the tenant and define a sync of everybody into everybody's `folder`, that runs on request only."""
+        self.ask("PUT", self._tenant, {})
+        self.ask("PUT", f"{self._tenant}/syncs/{SYNC}", {"name": "Colleagues", "folder": folder, "every_hours": None})
+
+    def start(self, check: str) -> str:
+        """Start a run and return its id."""
+        return str(self.ask("POST", f"{self._tenant}/syncs/{SYNC}/runs", {"check": check})["run"])
+
+    def run(self, run: str) -> Json:
+        """A run as it stands."""
+        found: Json = self.ask("GET", f"{self._tenant}/runs/{run}")
+        return found
+
+    def mailboxes(self, run: str) -> list[Json]:
+        """What a run did in each mailbox."""
+        found: list[Json] = self.ask("GET", f"{self._tenant}/runs/{run}/mailboxes")["mailboxes"]
+        return found
+
+
+class StageHand(_Client):
+    """Acts as the directory's admin and as people on their phones, and counts what the stand-in served."""
+
+    def __init__(self, stage: Stage, tenant: str) -> None:
+        super().__init__(stage, f"{stage.microsoft365}/control/")
+        self._tenant = tenant
+
+    def counters(self) -> Json:
+        """Everything served so far."""
+        found: Json = self.ask("GET", "counters")
+        return found
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self.ask("POST", "counters/reset")
+
+    def directory(self, *operations: Json) -> list[str]:
+        """Change the directory; the ids of the users concerned."""
+        ids: list[str] = self.ask("POST", "directory", {"tenant": self._tenant, "operations": operations})["ids"]
+        return ids
+
+    def phone(self, user: str, *operations: Json) -> list[str]:
+        """Act in a mailbox as its owner; the ids of what was made."""
+        ids: list[str] = self.ask("POST", "mailbox", {"tenant": self._tenant, "user": user, "operations": operations})["ids"]
+        return ids
+
+
+@dataclass(slots=True)
+class MailboxView:
+    """A mailbox as Graph shows it: the contacts with our mark, in our folder, and everything else by id."""
+
+    folder: str = ""  # display name of ours
+    folder_id: str = ""
+    ours: list[Json] = field(default_factory=list)
+    foreign: dict[str, Json] = field(default_factory=dict)
+    astray: list[Json] = field(default_factory=list)  # with our mark, outside our folder
+
+
+class Reader(_Client):
+    """Reads the tenant over Graph with a token of its own."""
+
+    def __init__(self, stage: Stage, tenant: TenantFile) -> None:
+        super().__init__(stage, f"{stage.microsoft365}/v1.0/", {"Prefer": 'IdType="ImmutableId"'})
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": str(tenant.app.client_id),
+            "client_secret": tenant.app.client_secret,
+            "scope": "https://graph.microsoft.com/.default",
+        }
+        token = self.ask("POST", f"{stage.microsoft365}/{tenant.id}/oauth2/v2.0/token", data=form)
+        self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
+
+    def users(self) -> list[Json]:
+        """The whole directory."""
+        return list(self._pages(f"users?$top=999&$select={_USER_FIELDS}"))
+
+    def mailbox(self, user: str) -> MailboxView | None:
+        """All contacts of a mailbox; None when it cannot be reached."""
+        default = self.ask("GET", f"users/{user}/contactFolders/contacts", accept=(200, 403, 404))
+        if default is None:
+            return None
+        view = MailboxView()
+        waiting = [default]
+        while waiting:
+            folder = waiting.pop()
+            path = f"users/{user}/contactFolders/{folder['id']}"
+            ours = folder is not default and _mark(folder).startswith(_MARK)
+            if ours:
+                view.folder, view.folder_id = folder["displayName"], folder["id"]
+            for contact in self._pages(f"{path}/contacts?$top=999&{_WITH_MARK}"):
+                if not _mark(contact).startswith(_MARK):
+                    view.foreign[contact["id"]] = contact
+                else:
+                    (view.ours if ours else view.astray).append(contact)
+            waiting += self._pages(f"{path}/childFolders?$top=100&{_WITH_MARK}")
+        return view
+
+    def _pages(self, path: str) -> Iterator[Json]:
+        while path:
+            page = self.ask("GET", path)
+            yield from page["value"]
+            path = page.get("@odata.nextLink", "")
+
+
+def _mark(thing: Json) -> str:
+    held = thing.get("singleValueExtendedProperties") or [{}]
+    return str(held[0].get("value", ""))

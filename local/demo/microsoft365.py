@@ -1,0 +1,12 @@
+"""The Microsoft 365 stand-in as a child process: `local.m365`, ending when its parent does."""
+
+from __future__ import annotations
+
+import sys
+
+from local.m365.__main__ import main
+from local.processes import exit_with_parent
+
+if __name__ == "__main__":
+    exit_with_parent()
+    sys.exit(main())

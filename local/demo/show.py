@@ -1,0 +1,164 @@
+"""What the demo prints: live on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from local.demo.check import Finding
+from local.demo.clients import Json
+from local.demo.compare import Line
+from local.demo.problems import DemoError
+
+_PLAIN_WIDTH = 130
+_PLAIN_EVERY = 3.0  # seconds
+_WRITES = ("POST /users/{id}/contactfolders/{id}/contacts", "PATCH /users/{id}/contacts/{id}")
+_REMOVALS = ("POST /users/{id}/contacts/{id}/permanentdelete", "DELETE /users/{id}/contacts/{id}")
+
+
+class Show:
+    """Where the demo prints to."""
+
+    def __init__(self, *, plain: bool, console: Console | None = None) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # names in many scripts, whatever the locale is
+        self.console = console or (
+            Console(width=_PLAIN_WIDTH, color_system=None, force_terminal=False) if plain else Console(highlight=False)
+        )
+        self._live = self.console.is_terminal and not plain
+
+    def step(self, text: str) -> None:
+        """A new part of the demo."""
+        self.console.print(f"\n[bold]{escape(text)}[/bold]")
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.console.print(f"  {escape(text)}", soft_wrap=True)
+
+    def findings(self, findings: Iterable[Finding]) -> None:
+        """What was checked."""
+        for finding in findings:
+            sign = "[red]WRONG[/red]" if finding.wrong else "[green]ok[/green]   "
+            tail = f": {finding.wrong}" if finding.wrong else ""
+            self.console.print(f"  {sign} {escape(finding.what + tail)}", soft_wrap=True)
+
+    def error(self, error: DemoError) -> None:
+        """Why it ended, and what to do next."""
+        self.console.print(f"\n[red bold]The demo stopped:[/red bold] {escape(error.what)}", soft_wrap=True)
+        self.console.print(f"[bold]What to do next:[/bold] {escape(error.todo)}", soft_wrap=True)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[RunProgress]:
+        """Follow one run for as long as the block lasts."""
+        if not self._live:
+            yield _PlainProgress(self)
+            return
+        columns = (TextColumn(what), BarColumn(32), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as bars:
+            yield _LiveProgress(bars)
+
+    def run(self, title: str, run: Json) -> None:
+        """What one run did."""
+        table = Table(title=f"{title}: {run['state']}", box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+        cells = run_cells(run)
+        for name in cells:
+            table.add_column(name, justify="right")
+        table.add_row(*cells.values())
+        self.console.print(table)
+        if run["reasons"]:
+            self.say("Set aside: " + ", ".join(f"{count} {reason}" for reason, count in sorted(run["reasons"].items())))
+
+    def contacts(self, title: str, lines: Iterable[Line]) -> None:
+        """Contacts as a phone shows them."""
+        table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+        for name, least in (("Name", 18), ("Title", 12), ("Mobile", 14), ("Work", 14), ("In the second sync", 20)):
+            table.add_column(name, min_width=least, overflow="fold")
+        for line in lines:
+            contact = line.contact
+            style = {"gone": "red strike", "new": "green", "": ""}.get(line.note, "yellow")
+            cells = [contact.get("displayName") or "", contact.get("jobTitle") or "", contact.get("mobilePhone") or ""]
+            cells += ["\n".join(contact.get("businessPhones") or contact.get("homePhones") or ()), line.note]
+            table.add_row(*(escape(self._isolated(cell)) for cell in cells), style=style)
+        self.console.print(table)
+
+    def _isolated(self, text: str) -> str:
+        """Text from right to left set apart, so that a terminal does not turn the whole row round."""
+        if self._live and any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
+            return f"\u2068{text}\u2069"
+        return text
+
+
+class RunProgress:
+    """How far a run has got."""
+
+    def update(self, run: Json, counters: Json) -> None:
+        """Show it."""
+        raise NotImplementedError
+
+
+class _LiveProgress(RunProgress):
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task = bars.add_task("", total=None, note="queued")
+
+    def update(self, run: Json, counters: Json) -> None:
+        done, total = share(run, counters)
+        self._bars.update(self._task, completed=done, total=total, note=note(run, counters))
+
+
+class _PlainProgress(RunProgress):
+    def __init__(self, show: Show) -> None:
+        self._show = show
+        self._next = time.monotonic() + _PLAIN_EVERY
+
+    def update(self, run: Json, counters: Json) -> None:
+        if time.monotonic() >= self._next:
+            self._show.say(note(run, counters))
+            self._next = time.monotonic() + _PLAIN_EVERY
+
+
+def share(run: Json, counters: Json) -> tuple[int, int | None]:
+    """How much of a run is done, of how much: contacts of a first run, mailboxes of another; unknown before it is planned."""
+    if run["state"] == "queued":
+        return 0, None
+    if not counters["templates"].get("POST /users/{id}/contactfolders"):
+        return len(counters["mailboxes"]), max(run["targets"], 1)
+    # a mailbox that cannot be reached answers one request and gets no contacts
+    silent = sum(count == 1 for count in counters["mailboxes"].values())
+    return counters["templates"].get(_WRITES[0], 0), max(run["people"] * (run["targets"] - silent), 1)
+
+
+def note(run: Json, counters: Json) -> str:
+    """How far a run has got, in words."""
+    served = counters["templates"]
+    written, removed = (sum(served.get(name, 0) for name in names) for names in (_WRITES, _REMOVALS))
+    state = "queued" if run["state"] == "queued" else f"{len(counters['mailboxes'])} of {run['targets']} mailboxes"
+    return f"{state}, {written:,} contacts written, {removed:,} removed, {counters['requests']:,} Graph requests"
+
+
+def run_cells(run: Json) -> dict[str, str]:
+    """A run's report, ready to be shown."""
+    from datetime import datetime
+
+    took = datetime.fromisoformat(run["endedAt"]) - datetime.fromisoformat(run["requestedAt"])
+    return {
+        "People": f"{run['people']:,}",
+        "Mailboxes": f"{run['mailboxes'].get('done', 0):,}",
+        "Created": f"{run['counts']['created']:,}",
+        "Updated": f"{run['counts']['updated']:,}",
+        "Deleted": f"{run['counts']['deleted']:,}",
+        "Set aside": f"{run['mailboxes'].get('set_aside', 0):,}",
+        "Graph requests": f"{run['graph']['requests']:,}",
+        "HTTP calls": f"{run['graph']['http_calls']:,}",
+        "Seconds": f"{took.total_seconds():.1f}",
+    }

@@ -122,4 +122,7 @@ def _become(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nStopped: the same command goes on from here.")

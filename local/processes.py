@@ -43,6 +43,7 @@ class Child:
         """Start the process. Its output goes to `log`, or to a file that goes with it."""
         self._name = Path(arguments[0]).name
         self._keep_log = log is not None
+        self._final_output: str | None = None  # set once the process has ended and been cleaned up after
         if log is None:
             handle, path = tempfile.mkstemp(prefix="rollcall-", suffix=".log")
             os.close(handle)
@@ -52,7 +53,7 @@ class Child:
             self.process = subprocess.Popen(
                 [str(argument) for argument in arguments],
                 cwd=cwd,
-                env={**os.environ, **(env or {}), _PARENT_HOLDS_STDIN: "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {}), _PARENT_HOLDS_STDIN: "1"},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -67,7 +68,9 @@ class Child:
 
     def output(self) -> str:
         """All that the process has written so far."""
-        return self._log.read_text(errors="replace")
+        if self._final_output is not None:
+            return self._final_output
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def expect(self, pattern: str, *, timeout: float = 30) -> re.Match[str]:
         """Wait until the output holds `pattern`. Raises ChildError when the process ends first or after `timeout` seconds."""
@@ -98,11 +101,14 @@ class Child:
 
     def _close(self) -> int:
         code = self.process.wait()
+        if self._final_output is not None:
+            return code
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)  # what the process itself started
         if self.process.stdin:
             self.process.stdin.close()
+        self._final_output = self.output()
         if not self._keep_log:
             self._log.unlink(missing_ok=True)
         return code

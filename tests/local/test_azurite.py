@@ -92,6 +92,7 @@ def test_stopping_a_child_that_will_not_listen_kills_it_and_what_it_started() ->
     assert child.stop(grace=0.2) == -signal.SIGKILL
     assert ends(grandchild)
     assert child.stop() == -signal.SIGKILL  # again is no error
+    assert child.output() == f"grandchild {grandchild}\n"
 
 
 def test_a_child_that_ends_early_tells_what_it_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class SnapshotStore:
         self._sealer = sealer
         self._partition = partition(tenant, sync)
         self._pages: OrderedDict[tuple[str, int], Mapping[str, Item]] = OrderedDict()
+        self._reading = asyncio.Lock()
 
     async def head(self) -> SnapshotHead | None:
         """The current head, or None when there is none or a page it names is gone."""
@@ -70,19 +72,22 @@ class SnapshotStore:
 
     async def page(self, head: SnapshotHead, number: int) -> Mapping[str, Item]:
         """The items of one page by key. Raises LostPagesError."""
-        known = self._pages.get((head.generation, number))
-        if known is not None:
-            self._pages.move_to_end((head.generation, number))
-            return known
+        async with self._reading:  # mailboxes served side by side ask for the same page at the same time
+            page = self._pages.get((head.generation, number))
+            if page is None:
+                page = self._pages[head.generation, number] = await self._read(head, number)
+                if len(self._pages) > _PAGES_IN_MEMORY:
+                    self._pages.popitem(last=False)
+            else:
+                self._pages.move_to_end((head.generation, number))
+            return page
+
+    async def _read(self, head: SnapshotHead, number: int) -> dict[str, Item]:
         row = _row(head.generation, number)
         plain = await pages.read_page(self._tables, self._sealer, SNAPSHOTS, self._partition, row)
         if plain is None:
             raise LostPagesError("a page of the snapshot is gone")
-        page = {key: Item(key, fingerprint, body.encode()) for key, fingerprint, body in orjson.loads(plain)}
-        self._pages[head.generation, number] = page
-        if len(self._pages) > _PAGES_IN_MEMORY:
-            self._pages.popitem(last=False)
-        return page
+        return {key: Item(key, fingerprint, body.encode()) for key, fingerprint, body in orjson.loads(plain)}
 
     async def write(
         self, generation: str, spread: Sequence[Mapping[str, Item]], *, made_from: str, read_at: datetime, previous_etag: str

@@ -21,7 +21,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from local.m365.contacts_api import show
+from local.m365 import schema
+from local.m365.contacts_api import contact_values, show
 from local.m365.delta import Expiry
 from local.m365.faults import Fault, FaultKind
 from local.m365.mailbox import Folder, Mailbox, MailboxState
@@ -296,8 +297,10 @@ def _administer(tenant: Tenant, act: AdminAct) -> str:
         case AddUser():
             if not isinstance(act.values.get("userPrincipalName"), str):
                 raise ValueError("values.userPrincipalName: is missing")
+            schema.check_body("user", act.values)
             return tenant.add_user(act.values, act.mailbox)
         case ChangeUser():
+            schema.check_body("user", act.values)
             tenant.change_user(act.user, act.values)
         case TurnUser(op="disable" | "enable" as op):
             tenant.enable_user(act.user, enabled=op == "enable")
@@ -321,9 +324,9 @@ def _use(tenant: Tenant, user: str, act: PhoneAct) -> str:
     box = tenant.mailbox(user)
     match act:
         case CreateContact():
-            return box.create(tenant.folder(user, act.folder), dict(act.values)).id
+            return box.create(tenant.folder(user, act.folder), *contact_values(act.values)).id
         case EditContact():
-            box.change(box.find(act.contact), act.values)
+            box.change(box.find(act.contact), *contact_values(act.values))
         case MoveContact():
             box.move(box.find(act.contact), tenant.folder(user, act.folder))
         case DeleteContact():

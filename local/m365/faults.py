@@ -142,7 +142,7 @@ class Faults:
 
     def count(self, kind: FaultKind, times: int = 1) -> None:
         """Count what was done to a mailbox by hand."""
-        self.fired[kind] += times
+        self.fired[kind.value] += times
 
     def _fires(self, fault: Fault) -> bool:
         if fault.until is not None and self._now() >= fault.until:
@@ -156,5 +156,5 @@ class Faults:
                 return False
             fault.times -= 1
         fault.fired += 1
-        self.fired[fault.kind] += 1
+        self.fired[fault.kind.value] += 1
         return True

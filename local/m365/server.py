@@ -22,11 +22,11 @@ class Server:
         self._port = port
         app = web.Application(client_max_size=2 * LARGEST)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> Server:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         address: Any = self._runner.addresses[0]
         self.url = f"http://{self._host}:{address[1]}"

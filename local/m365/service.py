@@ -76,6 +76,10 @@ class Microsoft365:
         self.settle()
         return self.tenants[key.lower()]
 
+    def record_to(self, file: IO[bytes] | None) -> None:
+        """Write one JSON line per request and batch item from now on."""
+        self._record_file = file
+
     def now(self) -> datetime:
         """The time now, in UTC."""
         return self.clock.now()

@@ -222,7 +222,7 @@ async def test_patch_clears_with_null_and_leaves_alone_what_is_not_named(world: 
         "jobTitle": "Z",
     }
     made = await world.post(f"{world.me}/contacts", body)
-    changes = {"mobilePhone": None, "businessPhones": [], "businessAddress": {"city": None}}
+    changes: dict[str, Any] = {"mobilePhone": None, "businessPhones": [], "businessAddress": {"city": None}}
     changed = (await world.client.patch(f"{world.me}/contacts/{made['id']}", json=changes)).json()
     assert (changed["mobilePhone"], changed["businessPhones"], changed["jobTitle"]) == (None, [], "Z")
     assert changed["businessAddress"] == {"city": None, "street": "Y"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jwt
 import pytest
+from jwt.types import Options
 
 from tests.m365.conftest import APP, TENANT, World, refused
 
@@ -15,7 +16,7 @@ async def test_a_token_is_signed_with_the_published_key_and_names_tenant_app_and
     assert token["token_type"] == "Bearer"
     keys = (await world.client.get(f"{LOGIN}/{TENANT}/discovery/v2.0/keys")).json()["keys"]
     key = next(key for key in keys if key["kid"] == jwt.get_unverified_header(token["access_token"])["kid"])
-    options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+    options: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
     claims = jwt.decode(
         token["access_token"], jwt.PyJWK(key).key, algorithms=["RS256"], audience="https://graph.microsoft.com", options=options
     )

@@ -98,7 +98,8 @@ async def _rebuild(work: Work, replica: Replica, buckets: int) -> Ledger:
     mailbox, now = replica.mailbox, work.context.now()
     folder, made = await _our_folder(work, replica)
     known: Mapping[str, Held] = {}
-    previous = await work.ledgers.open(mailbox)
+    served_before = replica.folder_id != ""
+    previous = await work.ledgers.open(mailbox) if served_before else None
     if previous is not None and folder.folder_id == replica.folder_id:
         try:
             await work.ledgers.load(mailbox, previous)
@@ -112,7 +113,8 @@ async def _rebuild(work: Work, replica: Replica, buckets: int) -> Ledger:
     ledger = Ledger.of(held, buckets, now=now)
     if previous is not None:
         ledger.head.delta_link = previous.head.delta_link
-    await work.ledgers.remove(mailbox, above=buckets)
+    if served_before:
+        await work.ledgers.remove(mailbox, above=buckets)
     replica.dirty = replica.look_after is not None
     return ledger
 

@@ -265,13 +265,18 @@ async def test_it_starts_alone_and_ends_on_a_signal(tmp_path: Path) -> None:
 # The SDK's generated request builders warn of themselves when they are imported.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_microsofts_own_sdk_is_served(world: World) -> None:
+    from kiota_abstractions.api_client_builder import register_default_deserializer, register_default_serializer
     from kiota_abstractions.authentication import AnonymousAuthenticationProvider
+    from kiota_serialization_json.json_parse_node_factory import JsonParseNodeFactory
+    from kiota_serialization_json.json_serialization_writer_factory import JsonSerializationWriterFactory
     from msgraph.generated.models.contact import Contact
     from msgraph.generated.models.email_address import EmailAddress
     from msgraph.generated.models.o_data_errors.o_data_error import ODataError
     from msgraph.generated.users.item.contacts.contacts_request_builder import ContactsRequestBuilder
     from msgraph.graph_request_adapter import GraphRequestAdapter
 
+    register_default_serializer(JsonSerializationWriterFactory)
+    register_default_deserializer(JsonParseNodeFactory)
     http = httpx.AsyncClient(transport=Microsoft365Transport(world.service), base_url="https://graph.microsoft.com/v1.0")
     http.headers["Authorization"] = world.client.headers["Authorization"]
     adapter = GraphRequestAdapter(AnonymousAuthenticationProvider(), http)

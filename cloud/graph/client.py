@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cloud.graph.credentials import Application, Tokens
+from cloud.graph.transport import AiohttpTransport
 from sync_core.errors import InputError
 from sync_core.model import Spent
 from sync_core.ports import Clock, Secrets
@@ -17,8 +18,6 @@ IMMUTABLE = 'IdType="ImmutableId"'
 """Item ids that survive a move between folders. https://learn.microsoft.com/graph/outlook-immutable-id"""
 
 _TIMEOUT = httpx.Timeout(100, connect=30, pool=None)
-# HTTP/1.1: its parser costs a fraction of h2's processor time, and a connection per batch in flight is cheap.
-_LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=30)
 # The SDK's transport runs its middleware only for requests that carry its options.
 _EXTENSIONS = {"kiota_request_options": {}, "timeout": _TIMEOUT.as_dict()}
 
@@ -42,7 +41,7 @@ class Client:
     ) -> None:
         self.base_url = _checked(base_url, "graph_url")
         self._origin = _origin(self.base_url)
-        self._transport = transport or httpx.AsyncHTTPTransport(limits=_LIMITS)
+        self._transport = transport or AiohttpTransport()
         self._plain = httpx.AsyncClient(transport=self._transport, timeout=_TIMEOUT)
         resource = self.base_url.rsplit("/", 1)[0] if self.base_url.startswith("https:") else "https://graph.microsoft.com"
         self._tokens = Tokens(

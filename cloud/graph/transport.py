@@ -27,13 +27,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Raises httpx.TransportError: ConnectError and ConnectTimeout only when nothing was sent."""
         from aiohttp import ClientTimeout
+        from yarl import URL
 
         limits = request.extensions.get("timeout", {})
         timeout = ClientTimeout(total=None, sock_connect=limits.get("connect"), sock_read=limits.get("read"))
         with _mapped(request):
             async with self._open().request(
                 request.method,
-                str(request.url),
+                URL(str(request.url), encoded=True),  # links are opaque: their escapes stay as they are
                 headers=request.headers,
                 data=await request.aread() or None,
                 allow_redirects=False,

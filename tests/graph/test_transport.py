@@ -113,3 +113,16 @@ async def test_whatever_goes_wrong_after_sending_may_have_been_carried_out(handl
         with pytest.raises(httpx.TransportError) as caught:
             await send(url)
     assert not is_unsent(caught.value)
+
+
+async def test_the_escapes_of_a_link_stay_as_they_are() -> None:
+    seen: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    link = "/v1.0/users/delta?$deltatoken=a%2Bb%27c%3D'd'%7E"
+    async with serving(handler) as url:
+        await send(url + link)
+    assert seen[0].startswith(f"POST {link} HTTP/1.1\r\n".encode())

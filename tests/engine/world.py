@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
+
 from cloud.graph.credentials import Application, ClientSecret
 from cloud.graph.graph import Graph
 from gdpr.encryption import TenantKeyring
@@ -49,8 +51,16 @@ class OneSecret:
 class World:
     """One tenant, one installation."""
 
-    def __init__(self, *, beside: World | None = None, installation: str = INSTALLATION, lease: float = 600) -> None:
+    def __init__(
+        self,
+        *,
+        beside: World | None = None,
+        installation: str = INSTALLATION,
+        lease: float = 600,
+        permanent_delete: bool = True,
+    ) -> None:
         """A new tenant, or another installation `beside` one that serves the same tenant."""
+        self.permanent_delete = permanent_delete
         self.clock: ManualClock = beside.clock if beside else ManualClock(START)
         self.cloud: Microsoft365 = beside.cloud if beside else Microsoft365(self.clock)
         self.tables = MemoryTables()
@@ -60,6 +70,10 @@ class World:
         else:
             self.tenant = self.cloud.add_tenant(TENANT, "Example", App(CLIENT, SECRET.decode()))
         self.context = self.worker("worker-one", installation=installation, lease=lease)
+
+    def network(self) -> httpx.AsyncBaseTransport:
+        """A new process's connection to Microsoft 365."""
+        return Microsoft365Transport(self.cloud)
 
     def worker(self, owner: str, *, installation: str = INSTALLATION, lease: float = 600) -> Context:
         """A process of its own: connections, key cache and name, over the same storage."""
@@ -77,7 +91,8 @@ class World:
                 self.clock,
                 base_url="http://127.0.0.1:1/v1.0",
                 authority="http://127.0.0.1:1",
-                transport=Microsoft365Transport(self.cloud),
+                permanent_delete=self.permanent_delete,
+                transport=self.network(),
             ),
             keyring=TenantKeyring(self.tables, secrets),
             clock=self.clock,

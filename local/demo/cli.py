@@ -18,7 +18,7 @@ from local.demo.stage import Stage, stage
 from local.m365 import people, tenant_file
 from local.m365.tenant_file import TenantFile
 
-_SHOWN = 14  # contacts
+_SHOWN = 18  # contacts
 _LOOK_EVERY = 0.4  # seconds
 _PATIENCE = 900.0  # seconds
 _FINAL_GOOD = ("succeeded", "partial")

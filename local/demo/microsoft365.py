@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from local.m365.__main__ import main
 from local.processes import exit_with_parent
 
 if __name__ == "__main__":
-    exit_with_parent()
+    exit_with_parent()  # before the imports that take time
+    from local.m365.__main__ import main
+
     sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from base64 import b64encode
@@ -63,22 +64,17 @@ def _start(stack: ExitStack, folder: Path, app: AppPart, tenant: Path | None, re
         options += ["--tenant", tenant.absolute()]
     if record:
         options += ["--record", record.absolute()]
-    microsoft365 = stack.enter_context(
-        Child([sys.executable, "-m", "local.demo.microsoft365", *options], cwd=ROOT, log=folder / "microsoft365.log")
-    )
+    with _signals_held_back():
+        command: list[str | Path] = [sys.executable, "-m", "local.demo.microsoft365", *options]
+        microsoft365 = stack.enter_context(Child(command, cwd=ROOT, log=folder / "microsoft365.log"))
     azurite = stack.enter_context(Azurite())
     found = microsoft365.expect(r"Microsoft 365 stand-in at (http://\S+?)/v1\.0 ")
     environment = settings(found[1], azurite.connection_string, folder / "secrets.json", app)
     asyncio.run(_store_secrets(folder / "secrets.json", app.client_secret))
     (folder / "settings.json").write_text("{}")  # instead of a local.settings.json that may name a real tenant
-    host = stack.enter_context(
-        Child(
-            [sys.executable, "-m", "local.host", "--port", "0", "--drain", "1", "--settings", folder / "settings.json"],
-            cwd=ROOT,
-            env=environment,
-            log=folder / "host.log",
-        )
-    )
+    with _signals_held_back():
+        command = [sys.executable, "-m", "local.host", "--port", "0", "--drain", "1", "--settings", folder / "settings.json"]
+        host = stack.enter_context(Child(command, cwd=ROOT, env=environment, log=folder / "host.log"))
     listening = host.expect(r"Functions host is listening on (http://\S+) with key (\S+)\n")
     children = {"the Microsoft 365 stand-in": microsoft365, "the functions host": host}
     return Stage(found[1], listening[1], listening[2], azurite.connection_string, children)
@@ -101,6 +97,23 @@ def settings(microsoft365: str, storage: str, secrets_file: Path, app: AppPart) 
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let no signal come between the start of a process and our hold on it."""
+    caught: list[int] = []
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    kept = {number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None)) is not None}
+    for number in kept:
+        signal.signal(number, lambda caught_number, _: caught.append(caught_number))
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        for number in caught:
+            signal.raise_signal(number)
 
 
 async def _store_secrets(path: Path, client_secret: str) -> None:

@@ -132,8 +132,7 @@ class _Cast:
 
 def script_of(name: str) -> str:
     """The script a name begins in, by its Unicode name: "LATIN", "CJK", "ARABIC"."""
-    letter = next((character for character in name if character.isalpha()), "")
-    return unicodedata.name(letter, "").partition(" ")[0]
+    return next((unicodedata.name(character, "").partition(" ")[0] for character in name if character.isalpha()), "")
 
 
 def _listed(user: Json) -> bool:

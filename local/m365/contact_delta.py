@@ -42,6 +42,7 @@ def contacts_delta(call: Call) -> Reply:
         content["@odata.nextLink"] = call.link(f"$skiptoken={token.encode()}")
         return Reply(200, content)
     immutable = call.prefer.immutable_ids
+    removed_early = faults.strike(frozenset({FaultKind.REMOVED_EARLY}), call) is not None
     more = False
     for change in folder.log.since(token.position, token.base, None, full=token.full):
         if len(content["value"]) == token.page:
@@ -58,7 +59,7 @@ def contacts_delta(call: Call) -> Reply:
                     **{name: shown[name] for name in names if name in shown},
                 }
             content["value"].append(shown)
-        elif not (token.full and change.sequence <= token.base):
+        elif removed_early or not token.full or change.sequence > token.base:
             key = call.box.removed_id(folder, change.key, immutable=immutable)
             content["value"].append({"@odata.type": "#microsoft.graph.contact", "id": key, "@removed": {"reason": "deleted"}})
     if content["value"] and faults.strike(frozenset({FaultKind.REPEATED}), call):

@@ -7,6 +7,7 @@ graph/api/contactfolder-list-childfolders, graph/api/singlevaluelegacyextendedpr
 
 from __future__ import annotations
 
+from collections import ChainMap
 from datetime import datetime
 from typing import Any
 
@@ -176,7 +177,7 @@ def _list(call: Call, folder: Folder) -> Reply:
     found: list[Contact] = list(folder.contacts.values())
     if "$filter" in call.query:
         predicate = odata.read_filter(call.query["$filter"], "contact")
-        found = [item for item in found if predicate({**EMPTY, **item.values, odata.EXTENDED: item.extended})]
+        found = [item for item in found if predicate(ChainMap({odata.EXTENDED: item.extended}, item.values, EMPTY))]
     immutable = call.prefer.immutable_ids
     return _page(
         call, found, "contacts", lambda item: _chosen(call, "contact", show(call.box, item, immutable=immutable), item.extended)

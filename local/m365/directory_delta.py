@@ -49,6 +49,7 @@ def _delta(call: Call, collection: Collection) -> Reply:
         return Reply(200, content)
     watched = None if names is None else frozenset(names)
     value: list[dict[str, Any]] = content["value"]
+    removed_early = faults.strike(frozenset({FaultKind.REMOVED_EARLY}), call) is not None
     more = False
     for change in collection.log.since(token.position, token.base, watched, full=token.full):
         if len(value) >= settings.directory_delta_page:
@@ -60,7 +61,7 @@ def _delta(call: Call, collection: Collection) -> Reply:
         item = collection.objects.get(change.key)
         if item is None:
             token.position = change.sequence
-            if not token.full or change.sequence > token.base:
+            if removed_early or not token.full or change.sequence > token.base:
                 reason = "changed" if change.key in collection.deleted else "deleted"
                 value.append({"id": change.key, "@removed": {"reason": reason}})
             continue

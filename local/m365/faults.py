@@ -26,6 +26,7 @@ class FaultKind(StrEnum):
     DELETE_NOT_FOUND = "deleteNotFound"  # a DELETE is executed and answered 404
     TOKEN_EXPIRED = "tokenExpired"  # a delta token is refused, in `style`
     EMPTY_PAGE = "emptyPage"  # a delta page without objects, but with a nextLink
+    REMOVED_EARLY = "removedEarly"  # a first round tells of objects that were removed before it began
     REPEATED = "repeated"  # a delta page tells of its first object twice
     REPLAYED = "replayed"  # a delta round tells of changes again that were told before
     MISSED = "missed"  # a change that no delta query will tell of

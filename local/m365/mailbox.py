@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -65,29 +66,45 @@ class Mailbox:
         self.state = MailboxState.OK
         self.now = now
         self.misses: Callable[[str], bool] = lambda _kind: False  # whether the delta query will miss this change
-        self._seed = f"{tenant}/{owner}"
         self._era = 0
         self._ticks = 0
         self._uids = 0
         self._folders: dict[str, Folder] = {}
         self._items: dict[str, Contact] = {}  # by immutable id
         self._mutable: dict[str, Contact] = {}
-        self._set_era()
-        self.root = self._new_folder("Top of Information Store", None)
-        self.contacts = self._new_folder("Contacts", self.root)
-        self.deleted_items = self._new_folder("Deleted Items", self.root)
+
+    # The three folders that are always there come into being when somebody looks: large tenants have many silent mailboxes.
+
+    @cached_property
+    def root(self) -> Folder:
+        """The folder that holds all others."""
+        return self._new_folder("Top of Information Store", None)
+
+    @cached_property
+    def contacts(self) -> Folder:
+        """The default contact folder."""
+        return self._new_folder("Contacts", self.root)
+
+    @cached_property
+    def deleted_items(self) -> Folder:
+        """Where deleted contacts and folders go."""
+        return self._new_folder("Deleted Items", self.root)
 
     # --- ids ---------------------------------------------------------------------------------------------------------
 
-    def _set_era(self) -> None:
-        store = blake2b(f"{self._seed}/{self._era}".encode(), digest_size=48).digest()
-        self._prefix = urlsafe_b64encode(store).decode()
-        self._key = blake2b(f"key/{self._seed}/{self._era}".encode()).digest()
+    @cached_property
+    def _secret(self) -> tuple[str, bytes]:
+        """What all ids of this mailbox begin with, and the key they are made with."""
+        seed = f"{self.tenant}/{self.owner}/{self._era}"
+        return urlsafe_b64encode(blake2b(seed.encode(), digest_size=48).digest()).decode(), blake2b(
+            f"key/{seed}".encode()
+        ).digest()
 
     def _token(self, kind: str, number: int, turn: int = 0) -> str:
         """An opaque id of 152 characters, as long as real ones (graph/outlook-immutable-id)."""
-        digest = blake2b(f"{number}.{turn}".encode(), key=self._key, person=kind.encode()[:16], digest_size=57).digest()
-        return f"{kind}{self._prefix}{urlsafe_b64encode(digest).decode()}"[:151] + "="
+        prefix, key = self._secret
+        digest = blake2b(f"{number}.{turn}".encode(), key=key, person=kind.encode()[:16], digest_size=57).digest()
+        return f"{kind}{prefix}{urlsafe_b64encode(digest).decode()}"[:151] + "="
 
     def contact_id(self, contact: Contact, *, immutable: bool) -> str:
         """The id to show: one that survives moves, or one that does not."""
@@ -116,10 +133,11 @@ class Mailbox:
 
     def find_folder(self, text: str) -> Folder:
         """The contact folder with this id or well-known name. Raises GraphError."""
+        default = self.contacts
         folder = self._folders.get(text)
         if folder is None:
             if text.lower() == "contacts":
-                return self.contacts
+                return default
             self._check_id(text)
         if folder is None or folder is self.root or folder is self.deleted_items:
             raise not_found()
@@ -188,8 +206,9 @@ class Mailbox:
             at = at.parent
 
     def folders(self) -> list[Folder]:
-        """Every folder that can hold contacts, deleted ones included."""
-        return [folder for folder in self._folders.values() if folder is not self.root and folder is not self.deleted_items]
+        """Every folder that can hold contacts, deleted ones included; the default one first."""
+        first, hidden = self.contacts, (self.root, self.deleted_items)
+        return [first, *(folder for folder in self._folders.values() if folder is not first and folder not in hidden)]
 
     # --- contacts ----------------------------------------------------------------------------------------------------
 
@@ -274,7 +293,7 @@ class Mailbox:
     def change_item_ids(self) -> int:
         """Give every contact a new id of either sort, as a move to another server can. Folder ids stay. Returns how many."""
         self._era += 1
-        self._set_era()
+        self.__dict__.pop("_secret", None)
         self._mutable.clear()
         contacts = list(self._items.values())
         self._items.clear()

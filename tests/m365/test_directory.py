@@ -202,6 +202,14 @@ async def test_pages_may_be_empty_objects_repeated_and_changes_replayed(world: W
     assert world.service.faults.fired == {"emptyPage": 1, "repeated": 1, "replayed": 1}
 
 
+async def test_a_first_round_may_tell_of_what_was_removed_before(world: World) -> None:
+    world.tenant.remove_user(world.user)
+    world.service.faults.add(Fault(FaultKind.REMOVED_EARLY))
+    everything, _ = await world.changes(DELTA)
+    assert everything[-1] == {"id": world.user, "@removed": {"reason": "changed"}}
+    assert len(everything) == 5
+
+
 async def test_a_missed_change_shows_only_to_who_reads_everything(world: World) -> None:
     _, link = await world.changes(DELTA)
     world.service.faults.add(Fault(FaultKind.MISSED, times=2, object="user"))

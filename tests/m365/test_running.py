@@ -81,6 +81,13 @@ def test_a_wrong_tenant_file_is_refused_by_the_name_of_its_field(change: Callabl
     assert any(problem.startswith(f"{place}:") for problem in caught.value.problems), caught.value.problems
 
 
+def test_the_example_in_the_documentation_works() -> None:
+    text = (Path(program.__file__).parents[2] / "docs" / "tenant-file.md").read_text(encoding="utf-8")
+    example = text.split("```json\n")[1].split("```")[0]
+    tenant = tenant_file.install(Microsoft365(SystemClock()), tenant_file.parse(example.encode()))
+    assert len(tenant.directory.users.objects) == 3
+
+
 def test_unknown_members_are_named() -> None:
     file = tenant_file.parse(changed(lambda file: file["groups"][0]["members"].append("carl@contoso.example")))
     with pytest.raises(tenant_file.TenantFileError, match=r"groups\.0\.members\.1: .*carl"):

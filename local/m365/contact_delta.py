@@ -6,8 +6,9 @@ from typing import Any
 
 from local.m365 import delta, odata
 from local.m365.call import Call
-from local.m365.contacts_api import PAGE, folder_at, show
+from local.m365.contacts_api import show
 from local.m365.faults import FaultKind
+from local.m365.outlook import PAGE, folder_at
 from local.m365.wire import GraphError, Reply
 
 LARGEST_PAGE = 200

@@ -11,7 +11,6 @@ from typing import Any
 
 from local.m365 import odata, schema
 from local.m365.call import Call
-from local.m365.contacts_api import next_options
 from local.m365.directory import TYPES, Collection, resource_not_found
 from local.m365.wire import GraphError, Reply
 
@@ -220,5 +219,5 @@ def _page(call: Call, what: str, found: list[Any], render: Any) -> Reply:
     if "$count" in call.query:
         content["@odata.count"] = len(found)
     if start + size < len(found):
-        content["@odata.nextLink"] = call.link(next_options(call.query, {"$skiptoken": f"RFNwdAIAAQ{start + size}"}))
+        content["@odata.nextLink"] = call.link(odata.next_options(call.query, {"$skiptoken": f"RFNwdAIAAQ{start + size}"}))
     return Reply(200, content)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from local.m365 import schema
 from local.m365.wire import GraphError
@@ -30,6 +31,11 @@ def allow(query: Mapping[str, str], *names: str) -> None:
     for name in query:
         if name not in names:
             raise GraphError(400, "BadRequest", f"The query parameter '{name}' is not supported.")
+
+
+def next_options(query: dict[str, str], changed: dict[str, str]) -> str:
+    """The query of a next link: the same options, encoded, some of them changed."""
+    return "&".join(f"{quote(name)}={quote(value, safe='')}" for name, value in {**query, **changed}.items())
 
 
 def whole_number(query: Mapping[str, str], name: str, low: int, high: int, default: int) -> int:

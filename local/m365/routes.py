@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from local.m365 import contact_delta, contacts_api, directory_api, directory_delta
+from local.m365 import contact_delta, contacts_api, directory_api, directory_delta, folders_api
 from local.m365.call import Call
 from local.m365.wire import GraphError, Reply
 
@@ -47,14 +47,14 @@ _TABLE: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("PATCH", "/users/{id}/contacts/{id}", _WRITE, contacts_api.update_contact),
     ("DELETE", "/users/{id}/contacts/{id}", _WRITE, contacts_api.delete_contact),
     ("POST", "/users/{id}/contacts/{id}/permanentdelete", _WRITE, contacts_api.destroy_contact),
-    ("GET", "/users/{id}/contactfolders", _READ, contacts_api.list_folders),
-    ("POST", "/users/{id}/contactfolders", _WRITE, contacts_api.create_folder),
-    ("GET", _FOLDER, _READ, contacts_api.get_folder),
-    ("PATCH", _FOLDER, _WRITE, contacts_api.update_folder),
-    ("DELETE", _FOLDER, _WRITE, contacts_api.delete_folder),
-    ("POST", f"{_FOLDER}/permanentdelete", _WRITE, contacts_api.destroy_folder),
-    ("GET", f"{_FOLDER}/childfolders", _READ, contacts_api.list_child_folders),
-    ("POST", f"{_FOLDER}/childfolders", _WRITE, contacts_api.create_child_folder),
+    ("GET", "/users/{id}/contactfolders", _READ, folders_api.list_folders),
+    ("POST", "/users/{id}/contactfolders", _WRITE, folders_api.create_folder),
+    ("GET", _FOLDER, _READ, folders_api.get_folder),
+    ("PATCH", _FOLDER, _WRITE, folders_api.update_folder),
+    ("DELETE", _FOLDER, _WRITE, folders_api.delete_folder),
+    ("POST", f"{_FOLDER}/permanentdelete", _WRITE, folders_api.destroy_folder),
+    ("GET", f"{_FOLDER}/childfolders", _READ, folders_api.list_child_folders),
+    ("POST", f"{_FOLDER}/childfolders", _WRITE, folders_api.create_child_folder),
     ("GET", f"{_FOLDER}/contacts", _READ, contacts_api.list_in_folder),
     ("POST", f"{_FOLDER}/contacts", _WRITE, contacts_api.create_in_folder),
     ("GET", f"{_FOLDER}/contacts/delta", _READ, contact_delta.contacts_delta),

@@ -21,6 +21,7 @@ PAGE_SIZE = 1000  # the most that one answer holds
 Answer = TypeVar("Answer")
 _KEYS = ("PartitionKey", "RowKey")
 _CONFLICTS = {"EntityAlreadyExists", "UpdateConditionNotSatisfied", "ConditionNotMet", "ResourceNotFound", "EntityNotFound"}
+_REPEATED = frozenset(["GET", "PUT", "DELETE", "POST"])  # `commit` tells what a repeated write may do
 _GONE = {"ResourceNotFound", "EntityNotFound"}
 
 
@@ -119,12 +120,13 @@ class AzureTables:
             return ["" if isinstance(write, Remove) else etags[write.row] for write in writes]
 
     async def _write(self, table: str, partition: str, writes: Sequence[Write]) -> Sequence[Mapping[str, Any]]:
-        if len(writes) > 1:
+        # The HTTP client beneath repeats a PUT by itself; a condition must not meet its own first attempt, so it goes by POST.
+        if len(writes) > 1 or isinstance(writes[0], Replace):
             operations = [_operation(partition, write) for write in writes]
             return await self._call(
                 table, "commit", lambda client, call: client.submit_transaction(operations, **call), create=True
             )
-        (write,) = writes
+        write = writes[0]
         return [await self._call(table, "commit", lambda client, call: _single(client, partition, write, call), create=True)]
 
     async def _without_missing(self, table: str, partition: str, writes: Sequence[Write]) -> list[Write]:
@@ -137,7 +139,7 @@ class AzureTables:
     ) -> AsyncIterator[Entity]:
         size = PAGE_SIZE if limit is None else min(limit, PAGE_SIZE)
         call: dict[str, Any] = {"results_per_page": size, "select": None if select is None else [*_KEYS, *select]}
-        call |= self._counted(table, operation)
+        call |= self._options(table, operation)
         client = await self._client(table)
         rows = client.query_entities(str(query), parameters=query.parameters, **call) if query else client.list_entities(**call)
         pages = rows.by_page()
@@ -167,7 +169,7 @@ class AzureTables:
     ) -> Answer:
         """Send a request; with `create`, make the table if that is what is missing. Raises _Refused."""
         client = await self._client(table)
-        call = self._counted(table, operation)
+        call = self._options(table, operation)
         try:
             return await _mapped(request(client, call))
         except _Refused as refused:
@@ -180,13 +182,14 @@ class AzureTables:
 
     async def _create(self, table: str, client: TableClient) -> None:
         try:
-            await _mapped(client.create_table(**self._counted(table, "create")))
+            await _mapped(client.create_table(**self._options(table, "create")))
         except _Refused as refused:
             if refused.code != "TableAlreadyExists":
                 raise refused.error from None
 
-    def _counted(self, table: str, operation: str) -> dict[str, Any]:
-        return {"raw_request_hook": _Attempts(self.transactions, (table, operation))}
+    def _options(self, table: str, operation: str) -> dict[str, Any]:
+        # Left alone, the SDK does not send a POST again when a connection breaks, as idle ones do when the server drops them.
+        return {"raw_request_hook": _Attempts(self.transactions, (table, operation)), "retry_on_methods": _REPEATED}
 
     async def _client(self, table: str) -> TableClient:
         if self._service is None:
@@ -276,8 +279,7 @@ async def _next(pages: AsyncIterator[AsyncIterator[Any]]) -> list[Any] | None:
     return [row async for row in page]
 
 
-async def _single(client: TableClient, partition: str, write: Write, call: dict[str, Any]) -> Mapping[str, Any]:
-    from azure.core import MatchConditions
+async def _single(client: TableClient, partition: str, write: Insert | Put | Remove, call: dict[str, Any]) -> Mapping[str, Any]:
     from azure.data.tables import UpdateMode
 
     match write:
@@ -285,14 +287,6 @@ async def _single(client: TableClient, partition: str, write: Write, call: dict[
             return await client.create_entity(_stored(partition, row, values), response_preference="return-no-content", **call)
         case Put(row, values):
             return await client.upsert_entity(_stored(partition, row, values), mode=UpdateMode.REPLACE, **call)
-        case Replace(row, values, etag):
-            return await client.update_entity(
-                _stored(partition, row, values),
-                mode=UpdateMode.REPLACE,
-                etag=etag,
-                match_condition=MatchConditions.IfNotModified,
-                **call,
-            )
         case Remove(row):
             await client.delete_entity(partition, row, **call)
             return {}

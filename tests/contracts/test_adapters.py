@@ -121,42 +121,72 @@ async def test_a_busy_queue_is_transient() -> None:
         await queues.close()
 
 
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("alone", [True, False])
-async def test_a_write_whose_first_answer_was_lost_does_not_conflict_with_itself(
-    azurite: Azurite, unique: Callable[[str], str], alone: bool
-) -> None:
-    table = unique("t")
-    setup = AzureTables(connection_string=azurite.connection_string)
-    await setup.commit(table, "p", [Put("there", {})])
-    lose = 1
+@asynccontextmanager
+async def losing_the_first_answer(azurite: Azurite, *, reset: bool) -> AsyncIterator[AzureTables]:
+    """The first request is carried out, but its answer is a 504 or a broken connection."""
+    lost = False
 
-    async def lossy(request: web.Request) -> web.Response:
-        """Pass the request on; the first answer is lost."""
-        nonlocal lose
+    async def pass_on(request: web.Request) -> web.Response:
+        nonlocal lost
         target = azurite.table_endpoint.removesuffix("/devstoreaccount1") + request.raw_path
         async with (
             ClientSession(auto_decompress=False) as session,
             session.request(request.method, target, headers=request.headers, data=await request.read()) as answer,
         ):
             body = await answer.read()
-            if lose:
-                lose -= 1
-                return web.Response(status=504)
-            return web.Response(status=answer.status, body=body, headers={"Content-Type": answer.headers.get("Content-Type", "")})
+            kept = {name: answer.headers[name] for name in ("Content-Type", "ETag") if name in answer.headers}
+        if not lost:
+            lost = True
+            if reset:
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(status=504)
+        return web.Response(status=answer.status, body=body, headers=kept)
 
-    async with serving(lossy) as url:
+    async with serving(pass_on) as url:
         tables = AzureTables(connection_string=connection_string(url))
-        writes: list[Write] = [Insert("r", {"A": 1})]
-        if not alone:
-            writes.append(Put("s", {}))
-        with pytest.raises(TransientError):
+        try:
+            yield tables
+        finally:
+            await tables.close()
+    assert lost
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("kind", ["insert", "replace"])
+async def test_a_conditional_write_whose_answer_was_lost_does_not_conflict_with_itself(
+    azurite: Azurite, unique: Callable[[str], str], kind: str, alone: bool, reset: bool
+) -> None:
+    table = unique("t")
+    setup = AzureTables(connection_string=azurite.connection_string)
+    [etag] = await setup.commit(table, "p", [Put("there", {})])
+    row = "new" if kind == "insert" else "there"
+    writes: list[Write] = [Insert(row, {"A": 1}) if kind == "insert" else Replace(row, {"A": 1}, etag)]
+    if not alone:
+        writes.append(Put("s", {}))
+    async with losing_the_first_answer(azurite, reset=reset) as tables:
+        with pytest.raises(TransientError, match="itself"):
             await tables.commit(table, "p", writes)
-        assert lose == 0
-        entity = await setup.get(table, "p", "r")
+        entity = await setup.get(table, "p", row)
         assert entity is not None
         assert entity.values == {"A": 1}
         with pytest.raises(ConflictError):
             await tables.commit(table, "p", writes)
-        await tables.close()
+    await setup.close()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("rows", ["r", "rs"])
+async def test_an_unconditional_write_is_repeated_when_its_answer_is_lost(
+    azurite: Azurite, unique: Callable[[str], str], rows: str, reset: bool
+) -> None:
+    table = unique("t")
+    setup = AzureTables(connection_string=azurite.connection_string)
+    await setup.commit(table, "p", [Put("there", {})])
+    async with losing_the_first_answer(azurite, reset=reset) as tables:
+        etags = await tables.commit(table, "p", [Put(row, {"A": 1}) for row in rows])
+    assert [entity.etag async for entity in setup.query(table, "p", end="t")] == etags
     await setup.close()

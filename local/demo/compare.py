@@ -31,7 +31,7 @@ def compare(first: MailboxView, before: MailboxView, after: MailboxView) -> list
         else:
             lines.append(Line(contact, "back again" if _address(contact) in addresses else "new"))
     lines += [Line(contact, "gone") for contact in known.values()]
-    return lines + [Line(contact, "the owner's own: as it was") for contact in after.foreign.values()]
+    return lines + [Line(contact, "their own") for contact in after.foreign.values()]
 
 
 def choose(lines: Iterable[Line], most: int) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
@@ -12,6 +13,7 @@ from sync_core.engine.delivery import UnexpectedError
 from sync_core.errors import ConflictError, InputError, NotFoundError, RollcallError, TransientError
 
 _LARGEST_BODY = 256 * 1024
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 Endpoint = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -44,6 +46,9 @@ def explained(endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def explaining(req: func.HttpRequest) -> func.HttpResponse:
         try:
+            for name, value in req.route_params.items():
+                if not _ID.fullmatch(value):
+                    raise InputError(name, "must be an id of letters, digits, - and _")
             return await endpoint(req)
         except InputError as error:
             return problem(400, "invalid_input", "The request is not valid", field=error.field, detail=error.problem)

@@ -70,7 +70,7 @@ async def read_page(tables: Tables, sealer: Sealer, table: str, partition: str, 
     return None if entity is None else open_values(sealer, table, entity)
 
 
-async def read_pages(  # noqa: PLR0917 - the place, then its bounds
+async def read_pages(
     tables: Tables, sealer: Sealer, table: str, partition: str, start: str = "", end: str = ""
 ) -> AsyncIterator[tuple[str, bytes, Entity]]:
     """The pages with `start` <= row key < `end` in order, each with its row. Raises LostPagesError."""

@@ -85,7 +85,9 @@ def check_people(users: list[Json], views: Views) -> Finding:
     """Each reachable mailbox holds exactly the people of the directory, each once."""
     expected = expected_cards(users)
     reached = {user: view for user, view in views.items() if view is not None}
-    what = f"{len(reached)} mailboxes hold exactly the {expected.total()} people of the directory, each once"
+    what = (
+        f"the mailboxes that can be reached ({len(reached)}) hold exactly the directory's people ({expected.total()}), each once"
+    )
     for user, view in reached.items():
         held = Counter(map(card_of, view.ours))
         if held != expected or view.astray:
@@ -100,13 +102,13 @@ def check_unreachable(views: Views, results: list[Json]) -> Finding:
     """The mailboxes set aside are those that nobody can reach."""
     silent = {user for user, view in views.items() if view is None}
     aside = {result["mailbox"] for result in results if result["outcome"] == "set_aside"}
-    what = f"{len(silent)} mailboxes that cannot be reached were set aside, and only those"
+    what = f"the mailboxes that cannot be reached ({len(silent)}) were set aside, and only those"
     return Finding(what, "" if silent == aside else f"set aside: {sorted(aside)}; cannot be reached: {sorted(silent)}")
 
 
 def check_foreign(before: Views, after: Views) -> Finding:
     """Nobody's own contacts were touched. What the owner moved out of our folder before is the owner's own now."""
-    what = f"{sum(len(view.foreign) for view in after.values() if view)} contacts of people's own are as they were"
+    what = f"people's own contacts ({sum(len(view.foreign) for view in after.values() if view)}) are as they were"
     for mailbox, view in before.items():
         now = after[mailbox]
         if view is None or now is None:

@@ -176,6 +176,9 @@ class Demo:
         ):
             show.say(f"{what}:\n    {command}")
         show.say(f"storage:\n    {on.storage}")
-        while not on.ended():
-            time.sleep(1)
+        try:
+            while not on.ended():
+                time.sleep(1)
+        except KeyboardInterrupt:
+            return
         raise DemoError(f"{on.ended()} has ended", "Read the logs in .local/demo")

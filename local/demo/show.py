@@ -143,7 +143,8 @@ def note(run: Json, counters: Json) -> str:
     served = counters["templates"]
     written, removed = (sum(served.get(name, 0) for name in names) for names in (_WRITES, _REMOVALS))
     state = "queued" if run["state"] == "queued" else f"{len(counters['mailboxes'])} of {run['targets']} mailboxes"
-    return f"{state}, {written:,} contacts written, {removed:,} removed, {counters['requests']:,} Graph requests"
+    gone = f"{removed:,} removed, " if removed else ""
+    return f"{state}, {written:,} contacts written, {gone}{counters['requests']:,} Graph requests"
 
 
 def run_cells(run: Json) -> dict[str, str]:

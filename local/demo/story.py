@@ -151,7 +151,7 @@ def _married(person: Json, cast: _Cast, story: Story) -> Json:
     address = cast.free_address(f"{local.partition('.')[0]}.{_MARRIED_NAME.lower()}", domain)
     aliases = [f"smtp:{proxy[5:]}" for proxy in person.get("proxyAddresses") or () if proxy[:5].lower() == "smtp:"]
     story.told.append(f"{person['displayName']} marries and is now {name}")
-    story.people.add(name)
+    story.people |= {name, person["displayName"]}
     return {
         "surname": _MARRIED_NAME,
         "displayName": name,

@@ -48,8 +48,10 @@ def test_a_first_run_is_measured_by_contacts_and_a_later_one_by_mailboxes() -> N
 
 
 def test_progress_in_words() -> None:
-    counters = {"templates": {CREATE: 1200, "PATCH /users/{id}/contacts/{id}": 1}, "mailboxes": {"a": 1}, "requests": 1234}
-    assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 contacts written, 0 removed, 1,234 Graph requests"
+    counters: Json = {"templates": {CREATE: 1200, "PATCH /users/{id}/contacts/{id}": 1}, "mailboxes": {"a": 1}, "requests": 1234}
+    assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 contacts written, 1,234 Graph requests"
+    counters["templates"]["POST /users/{id}/contacts/{id}/permanentdelete"] = 2
+    assert "1,201 contacts written, 2 removed, " in note(RUN, counters)
 
 
 def test_a_report_names_what_was_set_aside_and_why(show: tuple[Show, io.StringIO]) -> None:

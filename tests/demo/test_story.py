@@ -66,6 +66,14 @@ def test_the_old_address_of_a_married_person_stays_as_an_alias() -> None:
     assert married["proxyAddresses"][1].startswith("smtp:given.family")
 
 
+def test_whoever_marries_is_left_alone_on_the_phone() -> None:
+    story = change_directory(Recorder(), [user(1, assignedPlans=[{}], mobilePhone=None)])  # type: ignore[arg-type] # records only
+    hand = Recorder()
+    view = MailboxView(folder_id="ours", ours=[{"id": "c1", "displayName": "Given Family1"}])
+    use_phone(hand, "me", view, story)  # type: ignore[arg-type] # records only
+    assert [operation["op"] for operation in hand.operations] == ["create"]
+
+
 def test_what_a_tenant_has_nobody_for_is_left_out_and_said() -> None:
     hand = Recorder()
     lonely = user(1, mobilePhone=None, assignedPlans=[{"service": "exchange"}], surname=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ _USER_FIELDS = (
 )
 _WITH_MARK = f"$expand=singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')"
 
+_TRIES = 4
+
 Json = dict[str, Any]
 
 
@@ -34,7 +37,11 @@ class _Client:
     def ask(self, method: str, path: str, body: object = None, *, accept: tuple[int, ...] = (200, 202, 204), **more: Any) -> Any:
         """The JSON of the answer, None when it is empty, or when `accept` has its status and it is an error."""
         try:
-            answer = self._http.request(method, path, json=body, **more)
+            for _ in range(_TRIES):
+                answer = self._http.request(method, path, json=body, **more)
+                if answer.status_code != 503:
+                    break
+                time.sleep(1)  # storage is slow to answer on a busy machine
         except httpx.TransportError as error:
             who = self._stage.ended()
             what = f"{who} has ended" if who else f"{method} {path} was not answered: {type(error).__name__}"

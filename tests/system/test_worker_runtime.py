@@ -321,7 +321,7 @@ async def test_errors_are_problem_details(
 
 
 async def test_a_body_that_is_no_json_is_told_where(site: Site) -> None:
-    status, problem, _ = await site.worker.http("put_tenant", "PUT", raw=b'{"a": ', tenant=TENANT)
+    status, problem, _ = await site.worker.http("put_tenant", "PUT", b'{"a": ', tenant=TENANT)
     assert (status, problem["field"]) == (400, "body")
     assert "line 1" in problem["detail"]
 

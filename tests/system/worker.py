@@ -67,11 +67,9 @@ class Worker:
         """A function's bindings as the host reads them."""
         return [json.loads(raw) for raw in self.functions[name].raw_bindings]
 
-    async def http(
-        self, name: str, method: str = "GET", body: object = None, *, raw: bytes | None = None, **route: str
-    ) -> tuple[int, Any, dict[str, str]]:
-        """Call an HTTP function: status, JSON, headers."""
-        content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+    async def http(self, name: str, method: str = "GET", body: object = None, **route: str) -> tuple[int, Any, dict[str, str]]:
+        """Call an HTTP function, with bytes or what can be JSON: status, JSON, headers."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = {
             "method": _text(method),
             "url": _text(f"https://rollcall.example/api/{name}"),

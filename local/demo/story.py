@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from local.demo.clients import Json, MailboxView, StageHand
 
-# 07700 900xxx is kept for drama by Ofcom, (0)30 23125 xxx by the Bundesnetzagentur, 06 39 98 xx xx by the Arcep
+# 07700 900xxx is kept for drama by Ofcom
 NEW_MOBILE = "+44 7700 900461"
 _MARRIED_NAME = "Lindqvist"
 _NAMESAKE = {"displayName": "Maria Silva", "givenName": "Maria", "surname": "Silva", "department": "Sales"}

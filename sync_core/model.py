@@ -146,6 +146,7 @@ class Replica:
 
     `applied` is the digest of the snapshot last applied in full. `dirty` says that writes may be under way or lost: list by mark
     before anything is created. `look_after` asks for one more look once that time has passed (a late write may still commit).
+    `gone_since` is when a leaving mailbox was first found gone: it may come back for a while.
     """
 
     mailbox: str
@@ -156,6 +157,7 @@ class Replica:
     dirty: bool = False
     look_after: datetime | None = None
     due: datetime | None = None  # next audit; for other states the next attempt
+    gone_since: datetime | None = None
     owner: str = ""
     owned_until: datetime | None = None
     etag: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sync_core import planning
 from sync_core.engine.folders import in_its_place
 from sync_core.engine.work import BATCH, Work
-from sync_core.errors import DeltaExpiredError
+from sync_core.errors import DeltaExpiredError, LedgerDoubtError
 from sync_core.model import Delete, Held, ItemChange, Replica, SeenItem
 from sync_core.state.ledgers import Ledger
 
@@ -24,6 +24,7 @@ async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
     if complete:
         there = {change.item_id for change in changes if not change.removed}
         left |= {key: entry for key, entry in held.items() if entry.item_id not in there}
+    fields = {change.item_id: change.fields for change in changes}
     suspects: set[int] = set()
 
     def correct(key: str, entry: Held | None) -> None:
@@ -34,15 +35,23 @@ async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
     for key, entry in findings.edited.items():
         correct(key, entry)
     for key, entry in left.items():
-        correct(key, await _look_at_missing(work, replica, entry))
+        still = await _look_at_missing(work, replica, entry)
+        correct(key, still)
+        if still is None:
+            del held[key]
     for item_id in findings.unknown:
         seen = await work.mailboxes.item(replica.mailbox, item_id)
         mark = work.our_key(seen)
         if seen is None or mark is None or seen.folder_id != replica.folder_id:
             continue
-        if mark not in held or mark in left:
-            correct(mark, Held(item_id, (seen.fingerprint or "") if work.fingerprinter.known(seen.fingerprint) else ""))
-        elif held[mark].item_id != item_id:
+        known = held.get(mark)
+        if known is None:
+            held[mark] = Held(item_id, work.fingerprinter.of(fields[item_id]))
+            correct(mark, held[mark])
+        elif await work.mailboxes.item(replica.mailbox, known.item_id) is None:
+            raise LedgerDoubtError("item ids have changed")
+        else:
+            work.check_claim(replica)
             await work.mailboxes.unmark(replica.mailbox, item_id)
     return suspects
 
@@ -63,6 +72,7 @@ async def list_folder(work: Work, replica: Replica, known: Mapping[str, Held]) -
         fingerprinter=work.fingerprinter,
     )
     for start in range(0, len(listing.doubles), BATCH):
+        work.check_claim(replica)
         doubles = [Delete("", item_id) for item_id in listing.doubles[start : start + BATCH]]
         for outcome in await work.mailboxes.write(replica.mailbox, replica.folder_id, doubles):
             if outcome.error is not None:

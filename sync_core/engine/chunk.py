@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, WORKING_TIME, Context
@@ -25,10 +26,10 @@ from sync_core.errors import (
 )
 from sync_core.fingerprints import Fingerprinter
 from sync_core.messages import SyncChunk
-from sync_core.model import Counts, MailboxResult, Replica, ReplicaState
+from sync_core.model import MailboxResult, Replica, ReplicaState
 from sync_core.state import replicas as register
 from sync_core.state.ledgers import LedgerStore
-from sync_core.state.runs import Check, Chunk, Run, load_chunk, load_run, save_chunk
+from sync_core.state.runs import Chunk, Run, load_chunk, load_run, save_chunk
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import load_sync
 from sync_core.state.tenants import load_tenant
@@ -36,16 +37,28 @@ from sync_core.state.tenants import load_tenant
 log = logging.getLogger("rollcall.chunk")
 
 _WAIT_FOR_OTHER = 30.0
+_MOST_WAITS = 12
+"""How often a run comes back to a mailbox that asks for time: a move between servers takes hours, and the run must end."""
+
+_RESTORABLE = timedelta(days=31)
+_LOOK_FOR_RESTORED = timedelta(days=7)
+"""Users can be restored, mailbox and all, for 30 days: https://learn.microsoft.com/entra/fundamentals/users-restore."""
+
+_PURGED = "snapshot purged"
 _SET_ASIDE = frozenset({Reason.NO_MAILBOX, Reason.MAILBOX_GONE, Reason.OUT_OF_SCOPE, Reason.QUOTA_FULL})
 
 
 @dataclass(slots=True)
 class _Served:
-    """One mailbox after this delivery. `delay` is None when it is finished, else when to go on (seconds)."""
+    """One mailbox after this delivery.
+
+    `delay` is None when it is finished, else when to go on (seconds). `forget` says that nothing of ours is left in it.
+    """
 
     replica: Replica
     result: MailboxResult
     delay: float | None = None
+    forget: bool = False
     claim_lost: bool = False
     tenant_error: TenantError | None = None
 
@@ -70,13 +83,16 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     snapshot = None if sync.deleting else await snapshots.head()
     if snapshot is None and not sync.deleting:
         # purged while the run was under way: the next run makes it again
-        await _finish_unserved(context, run, chunk, Reason.INTERNAL_ERROR, detail="snapshot purged")
         await runs.ask_again(context, run)
+        await _finish_unserved(context, run, chunk, Reason.INTERNAL_ERROR, detail=_PURGED)
         return
     claimed = await _claim(context, run, chunk)
     if claimed is None:
         await runs.send_chunk(context, run, chunk.number, part=chunk.part, delay=_WAIT_FOR_OTHER)
         return
+    # a delivery before this one cleaned them, and died before it could say so
+    there = {replica.mailbox for replica in claimed} | {result.mailbox for result in chunk.results}
+    chunk.results += [MailboxResult(one.mailbox, "removed") for one in chunk.replicas if one.mailbox not in there]
     mailboxes = context.graph.mailboxes(run.tenant)
     work = Work(
         context=context,
@@ -86,16 +102,18 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
         snapshots=snapshots,
         snapshot=snapshot,
         ledgers=LedgerStore(context.tables, keys.sealer, run.tenant, run.sync),
-        check=run.check if chunk.part == 0 else Check.DUE,
+        check=run.check,
         released=run.released,
         deadline=context.now() + min(WORKING_TIME, context.lease * 0.6),
+        progress=chunk.carried,
     )
     served = await asyncio.gather(*(_serve(work, replica) for replica in claimed))
     for one in served:
         one.result.counts = work.count(one.replica.mailbox)
-        one.result.counts.add(chunk.carried.pop(one.replica.mailbox, Counts()))
     chunk.spent.add(mailboxes.spent)
     await _give_back(context, run, served)
+    if any(one.result.detail == _PURGED for one in served):
+        await runs.ask_again(context, run)
     await _note(context, run, chunk, served)
     broken = next((one.tenant_error for one in served if one.tenant_error is not None), None)
     if broken is not None:
@@ -138,17 +156,25 @@ async def _serve(work: Work, replica: Replica) -> _Served:
         now = work.context.now()
         try:
             if work.snapshot is None or replica.state is ReplicaState.LEAVING:
-                return _Served(replica, await remove_replica(work, replica))
+                replica.state = ReplicaState.LEAVING
+                result = await remove_replica(work, replica)
+                replica.reason, replica.gone_since = "", None
+                return _Served(replica, result, forget=replica.look_after is None)
             result = await replicate(work, work.snapshot, replica)
-            replica.state, replica.reason = ReplicaState.ACTIVE, ""
+            replica.state, replica.reason, replica.gone_since = ReplicaState.ACTIVE, "", None
             return _Served(replica, result)
         except OutOfTimeError:
             return _Served(replica, MailboxResult(replica.mailbox, "continued"), delay=0)
         except ParkedError as parked:
-            return _Served(replica, MailboxResult(replica.mailbox, "continued"), delay=parked.delay)
+            progress = work.so_far(replica.mailbox)
+            progress.waits += 1
+            if progress.waits <= _MOST_WAITS:
+                return _Served(replica, MailboxResult(replica.mailbox, "continued"), delay=parked.delay)
+            replica.due = now + LOOK_AGAIN
+            return _Served(replica, MailboxResult(replica.mailbox, "failed", Reason.MAILBOX_BUSY))
         except MailboxError as error:
             if isinstance(error, MailboxGoneError) and replica.state is ReplicaState.LEAVING:
-                return _Served(replica, MailboxResult(replica.mailbox, "removed"))
+                return _leave_gone(replica, now)
             replica.due = now + LOOK_AGAIN
             if error.reason not in _SET_ASIDE:
                 return _Served(replica, MailboxResult(replica.mailbox, "failed", error.reason, error.detail))
@@ -165,7 +191,7 @@ async def _serve(work: Work, replica: Replica) -> _Served:
             result = MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, "claim lost")
             return _Served(replica, result, claim_lost=True)
         except LostPagesError:
-            return _Served(replica, MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, "snapshot purged"))
+            return _Served(replica, MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, _PURGED))
         except Exception as error:
             # one mailbox's bug must not take its nineteen neighbours down; the stored row stays dirty
             log.exception("mailbox %s could not be served: %s", replica.mailbox, type(error).__name__)
@@ -174,10 +200,19 @@ async def _serve(work: Work, replica: Replica) -> _Served:
             return _Served(replica, result)
 
 
+def _leave_gone(replica: Replica, now: datetime) -> _Served:
+    """A leaving mailbox that is gone holds nothing of ours; but only when it cannot be restored any more it can be forgotten."""
+    replica.gone_since = replica.gone_since or now
+    replica.reason = str(Reason.MAILBOX_GONE)
+    end = replica.gone_since + _RESTORABLE
+    replica.due = min(now + _LOOK_FOR_RESTORED, end)
+    return _Served(replica, MailboxResult(replica.mailbox, "removed"), forget=now >= end)
+
+
 async def _give_back(context: Context, run: Run, served: list[_Served]) -> None:
     """Store what is now true of each replica and end our claims: one transaction, unless somebody interfered."""
-    gone = [one.replica.mailbox for one in served if one.result.outcome == "removed"]
-    kept = [one.replica for one in served if one.result.outcome != "removed" and not one.claim_lost]
+    clean = [one.replica.mailbox for one in served if one.forget]
+    kept = [one.replica for one in served if not one.forget and not one.claim_lost]
     for replica in kept:
         replica.owner, replica.owned_until = "", None
     try:
@@ -188,7 +223,7 @@ async def _give_back(context: Context, run: Run, served: list[_Served]) -> None:
                 await register.save_replicas(context.tables, run.tenant, run.sync, [replica])
             except ConflictError:
                 log.warning("the claim on mailbox %s was lost while it was served", replica.mailbox)
-    await register.remove_replicas(context.tables, run.tenant, run.sync, gone)
+    await register.remove_replicas(context.tables, run.tenant, run.sync, clean)
 
 
 async def _note(context: Context, run: Run, chunk: Chunk, served: list[_Served]) -> None:
@@ -199,7 +234,7 @@ async def _note(context: Context, run: Run, chunk: Chunk, served: list[_Served])
     if waits:
         chunk.part += 1
         chunk.replicas = [one.replica for one in waits]
-        chunk.carried = {one.replica.mailbox: one.result.counts for one in waits}
+    chunk.carried = {one.replica.mailbox: chunk.carried[one.replica.mailbox] for one in waits}
     chunk.done = not waits
     looks = [one.replica.look_after for one in finished if one.replica.look_after is not None]
     chunk.look_after = min([*looks, *([chunk.look_after] if chunk.look_after else [])], default=None)

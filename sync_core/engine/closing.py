@@ -24,9 +24,11 @@ async def check_run(context: Context, message: RunCheck) -> None:
     """Look at a run's chunks. Repeatable; ends by itself when the run is final or gone."""
     try:
         run = await load_run(context.tables, message.tenant, message.run)
-        sync = await load_sync(context.tables, message.tenant, message.sync)
     except NotFoundError:
         return
+    sync: Sync | None = None
+    with suppress(NotFoundError):  # a run that deletes its sync may die after it has done so
+        sync = await load_sync(context.tables, message.tenant, message.sync)
     if run.state.final:
         await runs.clear_active(context, run)
         return
@@ -35,16 +37,31 @@ async def check_run(context: Context, message: RunCheck) -> None:
     chunks = [chunk async for chunk in all_chunks(context.tables, run.tenant, run.run) if chunk.number < run.chunks]
     done = [chunk for chunk in chunks if chunk.done]
     results = [result for chunk in done for result in chunk.results]
-    alike = brakes.failures_alike(_news(chunks, results), run.targets)
-    if len(done) < run.chunks and alike is None:
+    deleting = sync is None or sync.deleting
+    # where everything is to go anyway, there is nothing to hold
+    alike = None if deleting else brakes.failures_alike(_news(chunks, results), run.targets)
+    if len(done) < run.chunks and alike is None and sync is not None:
         if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
+            await _stay_alive(context, run)
             waiting = [chunk for chunk in chunks if not chunk.done][:CHUNKS_AHEAD]
             for chunk in waiting:
                 await runs.send_chunk(context, run, chunk.number, part=chunk.part)
         await runs.send_check(context, run, attempt=message.attempt + 1)
         return
     _sum_up(run, chunks, results)
-    await _close(context, run, deleting=sync.deleting, purge=sync.definition.purge_after_sync, alike=alike, chunks=chunks)
+    purge = sync is not None and sync.definition.purge_after_sync
+    await _close(context, run, deleting=deleting, purge=purge, alike=alike, chunks=chunks)
+
+
+async def _stay_alive(context: Context, run: Run) -> None:
+    """Say that the run is not silent: whoever revives it would start a second chain of looks."""
+
+    def touch(sync: Sync) -> None:
+        if sync.active_run == run.run:
+            sync.active_since = context.now()
+
+    with suppress(NotFoundError):
+        await runs.change_sync(context, run.tenant, run.sync, touch)
 
 
 def _news(chunks: list[Chunk], results: list[MailboxResult]) -> list[MailboxResult]:
@@ -60,6 +77,8 @@ def _sum_up(run: Run, chunks: list[Chunk], results: list[MailboxResult]) -> None
         run.counts.add(result.counts)
     for chunk in chunks:
         run.spent.add(chunk.spent)
+        for carried in chunk.carried.values():
+            run.counts.add(carried.counts)
 
 
 async def _close(context: Context, run: Run, *, deleting: bool, purge: bool, alike: str | None, chunks: list[Chunk]) -> None:
@@ -67,6 +86,8 @@ async def _close(context: Context, run: Run, *, deleting: bool, purge: bool, ali
     if purge or deleting:
         # before the run is final, so that a crash in between repeats it
         await context.purge(run.tenant, run.sync)
+    if deleting:
+        await _forget_if_clean(context, run)
     if stopped:
         await runs.end_run(context, run, RunState.FAILED, Reason.TENANT_STOPPED)
     elif alike is not None:
@@ -78,8 +99,6 @@ async def _close(context: Context, run: Run, *, deleting: bool, purge: bool, ali
     look = min((chunk.look_after for chunk in chunks if chunk.look_after is not None), default=None)
     if look is not None:
         await _look_later(context, run, look + timedelta(seconds=1))
-    if deleting:
-        await _forget_if_clean(context, run)
 
 
 async def _look_later(context: Context, run: Run, when: datetime) -> None:
@@ -94,8 +113,10 @@ async def _look_later(context: Context, run: Run, when: datetime) -> None:
 
 
 async def _forget_if_clean(context: Context, run: Run) -> None:
-    """Remove a deleted sync's row once no mailbox holds anything of it; else tomorrow's run goes on."""
-    async for _ in register.all_replicas(context.tables, run.tenant, run.sync):
+    """Remove a deleted sync's row once no mailbox holds anything of it; else have a run go on when the first of them is due."""
+    left = [replica.due async for replica in register.all_replicas(context.tables, run.tenant, run.sync)]
+    if left:
+        await _look_later(context, run, min((due for due in left if due is not None), default=context.now()))
         return
-    sync = await load_sync(context.tables, run.tenant, run.sync)
-    await remove_sync(context.tables, sync)
+    with suppress(NotFoundError):
+        await remove_sync(context.tables, await load_sync(context.tables, run.tenant, run.sync))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_core.engine import folders
-from sync_core.engine.work import BATCH, Work
+from sync_core.engine.work import BATCH, Work, must_look
 from sync_core.errors import LedgerDoubtError
 from sync_core.marks import is_folder_of
 from sync_core.model import Delete, MailboxResult, Replica
@@ -12,26 +12,38 @@ from sync_core.model import Delete, MailboxResult, Replica
 async def remove_replica(work: Work, replica: Replica) -> MailboxResult:
     """Remove what we wrote from one mailbox, wherever it lies now, judged by marks alone.
 
-    What the user moved or copied into another folder stays there without our mark. Raises like `replicate`.
+    What the user moved or copied into another folder stays there without our mark. When `replica.look_after` is set afterwards, a
+    write may still commit: the mailbox wants another look before it is forgotten. Raises like `replicate`.
     """
-    installation, sync = work.context.installation, work.sync.sync
-    ours: list[str] = []
-    async for folder in folders.all_folders(work.mailboxes, replica.mailbox):
-        if folder.folder_id == replica.folder_id or is_folder_of(folder.mark, installation, sync):
-            ours.append(folder.folder_id)
-            continue
-        await _release_items(work, replica, folder.folder_id)
-    for folder_id in ours:
-        await remove_folder(work, replica, folder_id)
+    replica.dirty = must_look(replica, work.context.now())
+    await release_elsewhere(work, replica)
+    if replica.folder_id:
+        await remove_folder(work, replica, replica.folder_id)
     await work.ledgers.remove(replica.mailbox)
+    replica.dirty, replica.due = replica.look_after is not None, replica.look_after
     return MailboxResult(replica.mailbox, "removed")
+
+
+async def release_elsewhere(work: Work, replica: Replica) -> None:
+    """Take our marks off whatever lies outside the replica's folder; further folders of ours, at any depth, are removed."""
+    installation, sync = work.context.installation, work.sync.sync
+    extra: list[str] = []
+    async for folder in folders.all_folders(work.mailboxes, replica.mailbox):
+        if folder.folder_id == replica.folder_id:
+            continue
+        if is_folder_of(folder.mark, installation, sync):
+            extra.append(folder.folder_id)
+        else:
+            await _release_items(work, replica, folder.folder_id)
+    for folder_id in reversed(extra):  # what lies deeper first
+        await remove_folder(work, replica, folder_id)
 
 
 async def remove_folder(work: Work, replica: Replica, folder_id: str) -> None:
     """Delete our items of a folder, then the folder; one that holds something else stays, and is the user's from then on."""
     try:
         foreign = await _delete_items(work, replica, folder_id)
-        if foreign:
+        if foreign or await work.mailboxes.child_folders(replica.mailbox, folder_id):
             await work.mailboxes.unmark_folder(replica.mailbox, folder_id)
         else:
             work.check_claim(replica)

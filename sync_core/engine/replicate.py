@@ -14,8 +14,8 @@ from sync_core import brakes, planning
 from sync_core.engine import folders
 from sync_core.engine.audit import audit, list_folder
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
-from sync_core.engine.removal import remove_folder
-from sync_core.engine.work import BATCH, Work
+from sync_core.engine.removal import release_elsewhere, remove_folder
+from sync_core.engine.work import BATCH, Work, must_look
 from sync_core.errors import AnswerLostError, ClaimLostError, LedgerDoubtError, LostPagesError, MailboxError, Reason
 from sync_core.marks import item_mark
 from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica
@@ -37,13 +37,7 @@ async def replicate(work: Work, snapshot: SnapshotHead, replica: Replica) -> Mai
     Raises MailboxError and its kin, TenantError, TransientError, OutOfTimeError and ClaimLostError. `replica.dirty` tells in any
     case whether the mailbox must be listed before the next create.
     """
-    look_due = replica.look_after is not None and replica.look_after <= work.context.now()
-    if look_due:
-        replica.look_after = None
-    elif replica.dirty and replica.look_after is None:
-        # a worker before us broke off: its last write may still commit
-        replica.look_after = work.context.now() + LATE_WRITE
-    must_list = replica.dirty or look_due
+    must_list = must_look(replica, work.context.now())
     try:
         return await _replicate(work, snapshot, replica, must_list=must_list)
     except LedgerDoubtError:
@@ -52,7 +46,8 @@ async def replicate(work: Work, snapshot: SnapshotHead, replica: Replica) -> Mai
 
 async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, must_list: bool) -> MailboxResult:
     now = work.context.now()
-    due = work.check is not Check.DUE or replica.due is None or replica.due <= now
+    check = work.check_of(replica.mailbox)
+    due = check is not Check.DUE or replica.due is None or replica.due <= now
     ledger = await work.ledgers.open(replica.mailbox) if replica.folder_id and not must_list else None
     if ledger is not None and due and not await _still_good(work, replica, ledger, now):
         ledger = None
@@ -68,7 +63,10 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     if ledger is None:
         ledger = await _rebuild(work, replica, len(snapshot.digests))
         operations = await _plan(work, snapshot, ledger, replica, suspects)
+    if check is Check.EVERYTHING:
+        await release_elsewhere(work, replica)
     replica.due = now + AUDIT_EVERY if due else replica.due
+    work.so_far(replica.mailbox).looked = True
     deletions = sum(isinstance(step, Delete) for step, _ in operations)
     limits = work.sync.definition.brakes
     if not work.released and brakes.deletions(deletions, ledger.head.count, percent=limits.percent, at_least=limits.at_least):
@@ -83,7 +81,9 @@ async def _still_good(work: Work, replica: Replica, ledger: Ledger, now: datetim
     """Whether the ledger may be relied on: not when it grows old, nor when our folder has gone (looked at once a week)."""
     spread = crc32(replica.mailbox.encode())
     age = now - ledger.head.listed_at
-    if work.check is Check.EVERYTHING or age >= timedelta(days=_RELIST_FROM_DAY + spread % _RELIST_SPREAD_DAYS):
+    if work.check_of(replica.mailbox) is Check.EVERYTHING or age >= timedelta(
+        days=_RELIST_FROM_DAY + spread % _RELIST_SPREAD_DAYS
+    ):
         return False
     if now - ledger.head.folder_seen_at >= timedelta(days=_FOLDER_CHECK_DAYS - spread % 3):
         folder = await work.mailboxes.folder(replica.mailbox, replica.folder_id)

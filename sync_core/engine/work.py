@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sync_core.engine.context import Context
+from sync_core.engine.context import LATE_WRITE, Context
 from sync_core.errors import ClaimLostError
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
 from sync_core.model import Counts, Replica, SeenItem
 from sync_core.ports import Mailboxes
 from sync_core.state.ledgers import LedgerStore
-from sync_core.state.runs import Check
+from sync_core.state.runs import Carried, Check
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.syncs import Sync
 
@@ -26,7 +26,11 @@ class OutOfTimeError(Exception):
 
 @dataclass(slots=True)
 class Work:
-    """One delivery of a chunk. `snapshot` is None while the sync is being deleted: then every replica leaves."""
+    """One delivery of a chunk. `snapshot` is None while the sync is being deleted: then every replica leaves.
+
+    `progress` is what was done so far in each mailbox, by earlier parts of the chunk and by this one; it is kept even when the
+    service of a mailbox breaks off.
+    """
 
     context: Context
     sync: Sync
@@ -38,11 +42,19 @@ class Work:
     check: Check
     released: bool
     deadline: datetime
-    counts: dict[str, Counts] = field(default_factory=dict)
+    progress: dict[str, Carried] = field(default_factory=dict)
+
+    def so_far(self, mailbox: str) -> Carried:
+        """The progress of one mailbox."""
+        return self.progress.setdefault(mailbox, Carried())
 
     def count(self, mailbox: str) -> Counts:
-        """The account of one mailbox in this delivery, kept even when its service breaks off."""
-        return self.counts.setdefault(mailbox, Counts())
+        """The account of one mailbox."""
+        return self.so_far(mailbox).counts
+
+    def check_of(self, mailbox: str) -> Check:
+        """How closely to look at a mailbox: once as the run asks, afterwards only as usual."""
+        return Check.DUE if self.so_far(mailbox).looked else self.check
 
     def our_key(self, item: SeenItem | None) -> str | None:
         """The key of an item of this installation and sync, None for anything else."""
@@ -55,3 +67,17 @@ class Work:
             raise ClaimLostError("the claim has run out")
         if now >= self.deadline:
             raise OutOfTimeError
+
+
+def must_look(replica: Replica, now: datetime) -> bool:
+    """Whether writes to a mailbox may be lost or under way, so that only a look at it tells what it holds.
+
+    Notes in the replica whether yet another look is wanted after that.
+    """
+    if replica.look_after is not None and replica.look_after <= now:
+        replica.look_after = None
+        return True
+    if replica.dirty and replica.look_after is None:
+        # a worker before us broke off: its last write may still commit
+        replica.look_after = now + LATE_WRITE
+    return replica.dirty

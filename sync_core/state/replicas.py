@@ -77,6 +77,7 @@ def _encode(replica: Replica) -> Row:
         "Dirty": replica.dirty,
         "LookAfter": replica.look_after,
         "Due": replica.due,
+        "GoneSince": replica.gone_since,
         "Owner": replica.owner,
         "OwnedUntil": replica.owned_until,
     }
@@ -93,6 +94,7 @@ def _decode(entity: Entity) -> Replica:
         dirty=bool(values["Dirty"]),
         look_after=optional_time(values.get("LookAfter")),
         due=optional_time(values.get("Due")),
+        gone_since=optional_time(values.get("GoneSince")),
         owner=str(values["Owner"]),
         owned_until=optional_time(values.get("OwnedUntil")),
         etag=entity.etag,

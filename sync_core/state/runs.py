@@ -54,11 +54,23 @@ class Run:
 
 
 @dataclass(slots=True)
+class Carried:
+    """What earlier parts of a chunk leave to the next one about a mailbox that is not finished.
+
+    `waits` counts how often the mailbox asked for time; `looked` says that it was looked at as closely as the run asks.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    waits: int = 0
+    looked: bool = False
+
+
+@dataclass(slots=True)
 class Chunk:
     """Up to twenty mailboxes of a run, and what became of them.
 
-    `replicas` are those still to be served, as they were when the chunk was last written. `carried` is what earlier parts did in
-    mailboxes that are not finished. `look_after` is when a mailbox of the chunk wants another look.
+    `replicas` are those still to be served, as they were when the chunk was last written. `look_after` is when a mailbox of the
+    chunk wants another look.
     """
 
     number: int
@@ -66,7 +78,7 @@ class Chunk:
     done: bool = False
     part: int = 0
     results: list[MailboxResult] = field(default_factory=list)
-    carried: dict[str, Counts] = field(default_factory=dict)
+    carried: dict[str, Carried] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     look_after: datetime | None = None
     etag: str = ""
@@ -191,7 +203,7 @@ def _encode_chunk(chunk: Chunk) -> Row:
         "Done": chunk.done,
         "Part": chunk.part,
         "Results": orjson.dumps([asdict(result) for result in chunk.results]),
-        "Carried": orjson.dumps({mailbox: asdict(counts) for mailbox, counts in chunk.carried.items()}),
+        "Carried": orjson.dumps({mailbox: asdict(carried) for mailbox, carried in chunk.carried.items()}),
         "Spent": orjson.dumps(asdict(chunk.spent)).decode(),
         "LookAfter": chunk.look_after,
     }
@@ -205,7 +217,7 @@ def _decode_chunk(entity: Entity) -> Chunk:
         done=bool(values["Done"]),
         part=int(str(values["Part"])),
         results=[_result(state) for state in orjson.loads(_bytes(values["Results"]))],
-        carried={mailbox: Counts(**state) for mailbox, state in orjson.loads(_bytes(values["Carried"])).items()},
+        carried={mailbox: _carried(state) for mailbox, state in orjson.loads(_bytes(values["Carried"])).items()},
         spent=Spent(**orjson.loads(str(values["Spent"]))),
         look_after=optional_time(values.get("LookAfter")),
         etag=entity.etag,
@@ -213,7 +225,7 @@ def _decode_chunk(entity: Entity) -> Chunk:
 
 
 def _replica(state: dict[str, Any]) -> Replica:
-    for name in ("look_after", "due", "owned_until"):
+    for name in ("look_after", "due", "gone_since", "owned_until"):
         if state[name] is not None:
             state[name] = datetime.fromisoformat(state[name])
     return Replica(**{**state, "state": ReplicaState(state["state"])})
@@ -221,6 +233,10 @@ def _replica(state: dict[str, Any]) -> Replica:
 
 def _result(state: dict[str, Any]) -> MailboxResult:
     return MailboxResult(**{**state, "counts": Counts(**state["counts"])})
+
+
+def _carried(state: dict[str, Any]) -> Carried:
+    return Carried(**{**state, "counts": Counts(**state["counts"])})
 
 
 def _bytes(value: object) -> bytes:

@@ -164,7 +164,7 @@ class Site(World):
         running.reset(token)
         self.hazards.fired["purged"] += 1
 
-    async def call(self, step: Callable[[Context], Awaitable[object]], *accepted: type[RollcallError]) -> None:
+    async def call(self, step: Callable[[Context], Awaitable[object]], *, accepted: tuple[type[RollcallError], ...] = ()) -> None:
         """Let a process do something that no message asked for. It may be killed meanwhile, or meet `accepted` errors."""
         process = self.process()
 
@@ -172,7 +172,9 @@ class Site(World):
             running.set(process)
             try:
                 await step(process.context)
-            except (KilledError, TransientError, *accepted):
+            except (KilledError, TransientError):
+                pass
+            except accepted:
                 pass
 
         await asyncio.create_task(perform())

@@ -148,11 +148,11 @@ class World:
         await self.settle()
         return await load_run(self.tables, TENANT, run)
 
-    async def settle(self, *, workers: Iterable[Context] | None = None) -> None:
-        """Deliver messages, moving time on to the next one, until none is left."""
+    async def settle(self, *, workers: Iterable[Context] | None = None, most: int | None = None) -> None:
+        """Deliver messages, moving time on to the next one, until none is left or `most` were delivered."""
         crew = list(workers or [self.context])
         turn = 0
-        while (upcoming := self.queues.next_at()) is not None:
+        while (upcoming := self.queues.next_at()) is not None and turn != most:
             if upcoming > self.clock.now():
                 self.clock.advance(upcoming - self.clock.now())
             delivery = self.queues.receive()

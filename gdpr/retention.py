@@ -15,6 +15,7 @@ from sync_core.state.names import (
     CHUNKS,
     ENDED_AT,
     LEDGERS,
+    POISON,
     READ_AT,
     REPLICAS,
     RUNS,
@@ -66,12 +67,14 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
     deleted[CHUNKS] += await _delete(tables, CHUNKS, tables.scan(CHUNKS, partitions_from=oldest, partitions_to=end, select=()))
     ended: Condition = Compare(ENDED_AT, "le", now - KEEP_RUNS)
     deleted[RUNS] += await _delete(tables, RUNS, tables.query(RUNS, tenant, where=ended, select=()))
+    given_up = tables.query(POISON, tenant, start=new_run_id(now - KEEP_CHUNKS).partition("-")[0], select=())
+    deleted[POISON] += await _delete(tables, POISON, given_up)
     return deleted
 
 
 async def tenants_with_data(tables: Tables) -> AsyncIterator[str]:
     """Every tenant that has a row in any table, in order. Takes one request per tenant and table, however many rows there are."""
-    names = (TENANTS, SYNCS, REPLICAS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS)
+    names = (TENANTS, SYNCS, REPLICAS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, POISON)
     tenant: str | None = ""
     upcoming = dict.fromkeys(names, "")
     while tenant is not None:

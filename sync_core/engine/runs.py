@@ -127,10 +127,13 @@ async def release(context: Context, tenant: str, run_id: str) -> str:
             "run", "was held because the source could not be read: nothing can be released; start a run to try again"
         )
 
+    dropped = run.reason in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
+
     def let_through(sync: Sync) -> None:
-        if run.reason in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED):
+        if dropped:
             sync.released_people, sync.released_targets = run.people, run.targets
-        sync.released_deletions = True
+        if dropped or held_mailboxes:
+            sync.released_deletions = True
 
     await change_sync(context, tenant, run.sync, let_through)
     return await request_run(context, tenant, run.sync, by_hand=True)

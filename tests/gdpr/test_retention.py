@@ -17,6 +17,7 @@ from sync_core.state.names import (
     CACHES,
     CHUNKS,
     LEDGERS,
+    POISON,
     REPLICAS,
     RUNS,
     SNAPSHOTS,
@@ -176,3 +177,17 @@ async def test_on_real_storage(azure: AzureTables, unique: Callable[[str], str])
     assert await purge_caches(azure, tenant) == {SOURCES: 0, SNAPSHOTS: 0, LEDGERS: 120}
     start, end = partitions_of(other)
     assert len([row async for row in azure.scan(LEDGERS, partitions_from=start, partitions_to=end, select=())]) == 240
+
+
+async def test_given_up_messages_go_after_sixty_days_readable_or_not() -> None:
+    tables = MemoryTables()
+    for where in (T, "unreadable"):
+        for age in (1, 57, 60, 400):
+            await put(tables, POISON, where, new_run_id(NOW - age * DAY))
+
+    for where in [tenant async for tenant in tenants_with_data(tables)]:
+        await purge_expired(tables, where, NOW)
+
+    left = [row for _, row in await held(tables, POISON)]
+    assert len(left) == 4
+    assert all(row < new_run_id(NOW - 58 * DAY) for row in left)

@@ -62,6 +62,12 @@ def region(country: str | None) -> str | None:
     return _codes().get(_folded(text))
 
 
+def known_region(country: str) -> str | None:
+    """Like `region`, but None for a code that no country has."""
+    code = region(country)
+    return code if code in _codes().values() else None
+
+
 @lru_cache(maxsize=1)
 def _codes() -> dict[str, str]:
     entries = (entry.split(maxsplit=1) for entry in f"{_NAMES};{_ALSO}".split(";"))

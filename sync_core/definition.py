@@ -64,5 +64,6 @@ def parse(model: type[Model], value: object) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal[", "tuple[")))
-        raise InputError(field, first["msg"]) from None
+        # Pydantic puts the alternatives of a union into the path, such as "tuple[UUID, ...]": no field's name ends like that
+        field = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
+        raise InputError(field, first["msg"].removeprefix("Value error, ")) from None

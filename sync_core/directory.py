@@ -23,11 +23,21 @@ _TEXTS = (
     "country",
     "usageLocation",
     "userType",
+    "employeeType",
 )
 _LISTS = ("businessPhones", "proxyAddresses")
+_FLAGS = ("accountEnabled", "isResourceAccount")
+_EXTENSIONS = "onPremisesExtensionAttributes"
 
-SELECT: tuple[str, ...] = ("id", *_TEXTS, *_LISTS, "accountEnabled", "assignedPlans")
-"""The properties to ask of /users/delta, all of them selectable there."""
+EXTENSION_ATTRIBUTES = tuple(f"extensionAttribute{number}" for number in range(1, 16))
+
+SELECT: tuple[str, ...] = ("id", *_TEXTS, *_LISTS, *_FLAGS, "assignedPlans", _EXTENSIONS)
+"""The properties to ask of /users/delta, all of them in the directory's own store: only those it tracks.
+
+https://learn.microsoft.com/graph/delta-query-overview#properties-stored-outside-of-the-main-data-store
+"""
+
+_KEPT = (*SELECT[:-2], "mailbox", *EXTENSION_ATTRIBUTES)
 
 _USABLE = ("Enabled", "Warning")
 """Plan states "for normal use", the second in its grace period.
@@ -46,8 +56,9 @@ https://learn.microsoft.com/entra/identity/users/licensing-service-plan-referenc
 def merge(previous: Mapping[str, Any] | None, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Bring what we keep of a user up to date with one object of a delta.
 
-    A property that `raw` lacks is unchanged, one that is null or empty is cleared. `assignedPlans` becomes the boolean `mailbox`.
-    The result holds nothing empty and has its properties in one order, so that equal users are equal bytes.
+    A property that `raw` lacks is unchanged, one that is null or empty is cleared. `assignedPlans` becomes the boolean `mailbox`,
+    and the extension attributes, which come together in one object, properties like any other. The result holds nothing empty and
+    has its properties in one order, so that equal users are equal bytes.
     """
     kept = dict(previous or {})
     kept["id"] = raw["id"]
@@ -59,11 +70,16 @@ def merge(previous: Mapping[str, Any] | None, raw: Mapping[str, Any]) -> dict[st
             kept[name] = [value.strip() for value in raw[name] or () if value and value.strip()]
     if "proxyAddresses" in raw:
         kept["proxyAddresses"] = sorted(value for value in kept["proxyAddresses"] if value[:5].lower() == "smtp:")
-    if "accountEnabled" in raw:
-        kept["accountEnabled"] = raw["accountEnabled"]
+    for name in _FLAGS:
+        if name in raw:
+            kept[name] = raw[name]
+    if _EXTENSIONS in raw:
+        extensions = raw[_EXTENSIONS] or {}
+        for name in EXTENSION_ATTRIBUTES:
+            kept[name] = (extensions.get(name) or "").strip()
     if "assignedPlans" in raw:
         kept["mailbox"] = any(_is_mailbox_plan(plan) for plan in raw["assignedPlans"] or ())
-    return {name: kept[name] for name in (*SELECT, "mailbox") if kept.get(name)}
+    return {name: kept[name] for name in _KEPT if kept.get(name)}
 
 
 def is_person(user: Mapping[str, Any]) -> bool:

@@ -83,6 +83,11 @@ users = st.fixed_dictionaries(
         "usageLocation": st.none() | st.sampled_from(["DE", "US", "CH", "AQ"]),
         "accountEnabled": st.none() | st.booleans(),
         "userType": st.none() | st.sampled_from(["Member", "Guest"]),
+        "userPrincipalName": st.from_regex(r"[a-z._-]{1,6}@contoso\.com", fullmatch=True),
+        "employeeType": st.none() | odd_text,
+        "isResourceAccount": st.none() | st.booleans(),
+        "onPremisesExtensionAttributes": st.none()
+        | st.dictionaries(st.sampled_from([f"extensionAttribute{number}" for number in range(1, 16)]), st.none() | odd_text),
         "assignedPlans": st.lists(
             st.fixed_dictionaries(
                 {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import phonenumbers
 import pytest
 
-from sync_core.countries import region
+from sync_core.countries import known_region, region
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,11 @@ def test_every_name_belongs_to_a_country_that_has_phones() -> None:
     codes = set(_codes().values())
     assert codes <= set(phonenumbers.SUPPORTED_REGIONS)
     assert len(codes) > 240
+
+
+@pytest.mark.parametrize(
+    ("country", "expected"),
+    [("de", "DE"), ("UK", "GB"), ("Austria", "AT"), ("ZZ", None), ("AN", None), ("Narnia", None), ("", None)],
+)
+def test_a_code_that_no_country_has_is_unknown(country: str, expected: str | None) -> None:
+    assert known_region(country) == expected

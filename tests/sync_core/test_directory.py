@@ -15,6 +15,7 @@ def test_the_properties_asked_for() -> None:
         "id", "displayName", "givenName", "surname", "companyName", "department", "jobTitle", "officeLocation", "mobilePhone",
         "businessPhones", "mail", "userPrincipalName", "proxyAddresses", "streetAddress", "city", "state", "postalCode",
         "country", "usageLocation", "accountEnabled", "userType", "assignedPlans",
+        "employeeType", "isResourceAccount", "onPremisesExtensionAttributes",
     }  # fmt: skip
     assert len(SELECT) == len(set(SELECT))
 
@@ -25,6 +26,32 @@ def test_a_first_reading_keeps_what_contacts_and_selection_need() -> None:
         "proxyAddresses": ["SMTP:Anna.Schmidt@contoso.com", "smtp:anna@contoso.onmicrosoft.com", "smtp:schmidt@contoso.com"],
         "mailbox": True,
     }
+
+
+def extensions(**values: str | None) -> dict[str, str | None]:
+    """As Graph sends them: always all fifteen."""
+    return {**{f"extensionAttribute{number}": None for number in range(1, 16)}, **values}
+
+
+def test_extension_attributes_are_kept_as_properties_of_their_own() -> None:
+    raw = extensions(extensionAttribute1=" Blue ", extensionAttribute15="x", extensionAttribute2="")
+    user = merge(None, {"id": "1", "onPremisesExtensionAttributes": raw})
+    assert user == {"id": "1", "extensionAttribute1": "Blue", "extensionAttribute15": "x"}
+    assert merge(user, {"id": "1", "displayName": "Anna"}) == {**user, "displayName": "Anna"}
+    assert merge(user, {"id": "1", "onPremisesExtensionAttributes": extensions(extensionAttribute2="y")}) == {
+        "id": "1",
+        "extensionAttribute2": "y",
+    }
+    assert merge(user, {"id": "1", "onPremisesExtensionAttributes": None}) == {"id": "1"}
+
+
+@pytest.mark.parametrize(("value", "kept"), [(True, {"isResourceAccount": True}), (False, {}), (None, {})])
+def test_only_a_resource_account_is_noted_as_such(value: bool | None, kept: dict[str, bool]) -> None:
+    assert merge({"id": "1", "isResourceAccount": True}, {"id": "1", "isResourceAccount": value}) == {"id": "1", **kept}
+
+
+def test_the_employee_type_is_a_text() -> None:
+    assert merge(None, {"id": "1", "employeeType": " Contractor "}) == {"id": "1", "employeeType": "Contractor"}
 
 
 def test_a_delta_changes_only_what_it_names() -> None:

@@ -151,6 +151,7 @@ class Engine(RuleBasedStateMachine):
         if act == "restore":
             if deleted:
                 self.tenant.restore_user(deleted[who % len(deleted)])
+                self.blind = True  # a leaver's mailbox is looked at once a week
             return
         if not live:
             return

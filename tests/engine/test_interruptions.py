@@ -1,0 +1,97 @@
+"""Work that breaks off at any one moment: afterwards it is as if nothing had happened."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sync_core.engine import runs
+from sync_core.model import RunState
+from sync_core.state.runs import Check, newest_runs
+from tests.engine.hazards import Fuse, Hazards, Site
+from tests.engine.world import SYNC, TENANT
+
+STAFF = 3
+MOST_MOMENTS = 400
+
+
+async def request(site: Site, check: Check = Check.DUE) -> None:
+    await site.call(lambda context: runs.request_run(context, TENANT, SYNC, check=check, by_hand=True))
+    await site.drain()
+
+
+async def change_everything(site: Site, people: list[str]) -> None:
+    """One of each: a new hire, a change, a leaver, and a contact that somebody deleted."""
+    site.hire("New Hire")
+    site.tenant.change_user(people[0], {"department": "Legal", "mobilePhone": None})
+    site.tenant.remove_user(people[2])
+    box = site.tenant.mailbox(people[1])
+    box.delete(site.tenant.contacts(people[1], "Colleagues")[0])
+
+
+def wrongs(site: Site) -> list[str]:
+    """Whatever in a mailbox is not one contact for each colleague, up to date, in one folder."""
+    found: list[str] = []
+    users = site.tenant.directory.users.objects
+    for mailbox in users:
+        ours = site.ours(mailbox)
+        if ours.keys() != {f"u:{user}" for user in users}:
+            found.append(f"{mailbox} holds {sorted(ours)}")
+        found += [f"{mailbox} holds {key} {len(items)} times" for key, items in ours.items() if len(items) != 1]
+        for key, (contact, *_) in ours.items():
+            user = users.get(key.removeprefix("u:"), {})
+            if contact.values.get("department") != user.get("department"):
+                found.append(f"{mailbox}: {key} is out of date")
+        folders = {contact.folder.id for items in ours.values() for contact in items}
+        if len(folders) > 1:
+            found.append(f"{mailbox}: {len(folders)} folders")
+    return found
+
+
+async def history(hazards: Hazards, fuse: Fuse, *, first: bool) -> Site:
+    """A first sync, or one of changes, in which `fuse` is lit; then a quiet run after the late look."""
+    site = Site(hazards)
+    people = [site.hire(f"Person Number{number}") for number in range(STAFF)]
+    await site.connect()
+    if not first:
+        await request(site)
+        site.clock.advance(timedelta(days=1))
+        await change_everything(site, people)
+    hazards.fuses.append(fuse)
+    await request(site)
+    hazards.fuses.clear()
+    site.clock.advance(timedelta(days=1))
+    await request(site)
+    return site
+
+
+@pytest.mark.parametrize(
+    "where", ["before storage", "after storage", "before network", "during network", "after network", "queue"]
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first sync", "changes"])
+async def test_a_worker_may_be_killed_at_any_moment(where: str, first: bool) -> None:
+    for moment in range(1, MOST_MOMENTS):
+        hazards = Hazards()
+        site = await history(hazards, Fuse(hazards.kill, moment, where), first=first)
+        assert wrongs(site) == [], f"killed {where}, moment {moment}"
+        async for run in newest_runs(site.tables, TENANT):
+            assert run.state is RunState.SUCCEEDED, f"killed {where}, moment {moment}"
+            break
+        if not hazards.fired:
+            assert moment > 3
+            return
+    raise AssertionError("there is no end to the moments")
+
+
+@pytest.mark.parametrize("where", ["before storage", "after storage", "queue"])
+@pytest.mark.parametrize("first", [True, False], ids=["first sync", "changes"])
+async def test_storage_may_fail_at_any_moment(where: str, first: bool) -> None:
+    for moment in range(1, MOST_MOMENTS):
+        hazards = Hazards()
+        site = await history(hazards, Fuse(hazards.fail, moment, where), first=first)
+        assert wrongs(site) == [], f"failed {where}, moment {moment}"
+        if not hazards.fired:
+            assert moment > 3
+            return
+    raise AssertionError("there is no end to the moments")

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from sync_core import marks
 from sync_core.countries import region
+from sync_core.encoding import kept
 from sync_core.model import Item
 from sync_core.phones import international
 
@@ -81,7 +80,7 @@ def item_of(
         {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
         {"id": marks.FINGERPRINT_PROPERTY, "value": fingerprint},
     ]
-    return Item(key, fingerprint, orjson.dumps(contact))
+    return Item(key, fingerprint, kept(contact))
 
 
 def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import orjson
 
 from sync_core import buckets
 from sync_core.directory import merge
+from sync_core.encoding import kept
 from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, DeltaExpiredError, LostPagesError, SourceError
 from sync_core.model import Spent
@@ -55,7 +56,7 @@ async def _read_full(
         async for page in directory.users(None):
             for raw in page.changed:
                 before = users.get(raw["id"])
-                users[raw["id"]] = orjson.dumps(merge(orjson.loads(before) if before else None, raw))
+                users[raw["id"]] = kept(merge(orjson.loads(before) if before else None, raw))
             for gone in page.removed:
                 users.pop(gone, None)
             link = page.delta_link

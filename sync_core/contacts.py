@@ -127,9 +127,9 @@ def canonical(field: str, value: Any) -> bytes:
     if field == "emailAddresses":
         return _joined(filter(None, (_canonical_text(email.get("address")).lower() for email in value)))
     if field == "businessPhones":
-        return _joined(filter(None, (_PUNCTUATION.sub("", _canonical_text(phone)) for phone in value)))
+        return _joined(filter(None, (_canonical_text(_PUNCTUATION.sub("", phone)) for phone in value)))
     if field == "mobilePhone":
-        return _joined((_PUNCTUATION.sub("", _canonical_text(value)),))
+        return _joined((_canonical_text(_PUNCTUATION.sub("", value)),))
     return _joined((_canonical_text(value),))
 
 

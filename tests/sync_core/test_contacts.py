@@ -295,6 +295,7 @@ def test_what_counts_as_different(field: str, one: Any, other: Any) -> None:
 def test_the_canonical_form_itself() -> None:
     """Fingerprints in mailboxes rest on it."""
     assert canonical("displayName", " XX\nX ") == b"XX X"
+    assert canonical("mobilePhone", "a-\u2028\u0308") == "ä".encode()  # composed once nothing stands between
     assert canonical("businessAddress", {"city": "X"}) == b"\nX"
     assert canonical("businessAddress", {"countryOrRegion": "XX"}) == b"\n\n\n\nXX"
     assert canonical("emailAddresses", [{"address": "\ud83d@X"}]) == b"\xed\xa0\xbd@x"

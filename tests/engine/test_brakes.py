@@ -69,7 +69,7 @@ async def test_a_held_source_stays_held_for_the_next_scheduled_runs_after_a_rest
 
 
 async def test_a_source_that_recovers_is_no_longer_held() -> None:
-    world, mailboxes = await synced()
+    world, _ = await synced()
     gone = drop_two(world)
     await world.run()
     for user in gone:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync_core.engine import runs
+from sync_core.engine import runs, schedule
 from sync_core.model import RunState
 from sync_core.state.runs import Check, newest_runs
 from tests.engine.hazards import Fuse, Hazards, Site
@@ -18,7 +18,16 @@ MOST_MOMENTS = 400
 
 async def request(site: Site, check: Check = Check.DUE) -> None:
     await site.call(lambda context: runs.request_run(context, TENANT, SYNC, check=check, by_hand=True))
+    await quieten(site)
+
+
+async def quieten(site: Site) -> None:
+    """Let the host and the timer do their work until nothing is left to do."""
     await site.drain()
+    for _ in range(2):
+        site.clock.advance(runs.STUCK_AFTER + timedelta(minutes=5))
+        await site.call(schedule.schedule_syncs)
+        await site.drain()
 
 
 async def change_everything(site: Site, people: list[str]) -> None:
@@ -91,6 +100,34 @@ async def test_storage_may_fail_at_any_moment(where: str, first: bool) -> None:
         hazards = Hazards()
         site = await history(hazards, Fuse(hazards.fail, moment, where), first=first)
         assert wrongs(site) == [], f"failed {where}, moment {moment}"
+        if not hazards.fired:
+            assert moment > 3
+            return
+    raise AssertionError("there is no end to the moments")
+
+
+LOST = pytest.mark.xfail(
+    reason="clear_active frees the sync and asks for the next run in two writes: a death in between loses it"
+)
+
+
+@pytest.mark.parametrize(
+    "where", [pytest.param("before storage", marks=LOST), pytest.param("after storage", marks=LOST), "queue"]
+)
+async def test_a_run_that_was_asked_for_meanwhile_follows_though_a_worker_is_killed(where: str) -> None:
+    for moment in range(1, MOST_MOMENTS):
+        hazards = Hazards()
+        site = Site(hazards)
+        people = [site.hire(f"Person Number{number}") for number in range(STAFF)]
+        await site.connect()
+        await runs.request_run(site.context, TENANT, SYNC, by_hand=True)
+        while not site.ours(people[0]):
+            assert await site.deliver_next()
+        site.hire("New Hire", mailbox="none")
+        await runs.request_run(site.context, TENANT, SYNC, by_hand=True)
+        hazards.fuses.append(Fuse(hazards.kill, moment, where))
+        await quieten(site)
+        assert all(len(site.ours(mailbox)) == STAFF + 1 for mailbox in people), f"killed {where}, moment {moment}"
         if not hazards.fired:
             assert moment > 3
             return

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from local.m365.faults import Fault, FaultKind
-from sync_core import marks
 from sync_core.engine import runs
 from sync_core.errors import LostPagesError, Reason
 from sync_core.messages import SyncChunk, as_dict
@@ -20,7 +19,7 @@ from sync_core.state.replicas import all_replicas
 from sync_core.state.runs import Check, load_run
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import SourceStore
-from tests.engine.world import SYNC, TENANT, World
+from tests.engine.world import SYNC, TENANT, World, deliver
 
 NIGHT = timedelta(days=1)
 BRAKES = {"brakes": {"percent": 20, "at_least": 2}}
@@ -77,33 +76,32 @@ async def test_a_release_counts_once() -> None:
     assert len(world.ours(mailbox)) == 5
 
 
-async def test_one_mailbox_s_own_brake_holds_that_mailbox_alone() -> None:
-    world = await synced(6, BRAKES)
-    mailbox, other = staff(world)[:2]
-    # items with our mark that nobody asked for: what a damaged or foreign-written folder may hold
-    folder = world.tenant.folder(mailbox, "Colleagues")
-    box = world.tenant.mailbox(mailbox)
-    installation, sync = "installation-one", SYNC
-    for number in range(4):
-        key = f"u:00000000-0000-4000-8000-00000000000{number}"
-        box.create(folder, {"displayName": f"Orphan {number}"}, {marks.KEY_PROPERTY: marks.item_mark(installation, sync, key)})
-    run = await world.run(check=Check.EVERYTHING)
-    results = await world.results(run)
-    assert (results[mailbox].outcome, results[mailbox].reason) == ("held", Reason.DELETIONS_HELD)
-    assert results[other].outcome == "done"
-    assert len(world.ours(mailbox)) == 10
+def replace_staff(world: World, leavers: list[str], name: str) -> None:
+    """As many join as leave: the source does not shrink, but every mailbox loses contacts."""
+    for number, user in enumerate(leavers):
+        world.tenant.remove_user(user)
+        world.hire(f"{name} Number{number}", mailbox="none")
+
+
+async def test_a_mailbox_s_own_brake_holds_its_deletions_until_they_are_released_once() -> None:
+    world = await synced(8, BRAKES, mailboxes=2)
+    mailbox, _, *others = staff(world)
+    replace_staff(world, others[:3], "Second")
+    run = await world.run()
+    result = (await world.results(run))[mailbox]
+    assert (run.state, result.outcome, result.reason) == (RunState.PARTIAL, "held", Reason.DELETIONS_HELD)
+    assert {f"u:{user}" for user in others} <= world.ours(mailbox).keys()
+
     follow = await runs.release(world.context, TENANT, run.run)
     await world.settle()
-    released = await load_run(world.tables, TENANT, follow)
-    assert released.counts.deleted == 4
-    assert len(world.ours(mailbox)) == 6
+    assert (await load_run(world.tables, TENANT, follow)).counts.deleted == 6
+    assert world.ours(mailbox).keys() == {f"u:{user}" for user in staff(world)}
 
-    for number in range(4):
-        key = f"u:00000000-0000-4000-8000-00000000001{number}"
-        box.create(folder, {"displayName": f"Orphan {number}"}, {marks.KEY_PROPERTY: marks.item_mark(installation, sync, key)})
     world.clock.advance(NIGHT)
-    again = await world.run(check=Check.EVERYTHING)
-    assert (await world.results(again))[mailbox].outcome == "held"
+    replace_staff(world, others[3:6], "Third")
+    run = await world.run()
+    assert (await world.results(run))[mailbox].outcome == "held"
+    assert {f"u:{user}" for user in others[3:6]} <= world.ours(mailbox).keys()
 
 
 # --- lost pages ----------------------------------------------------------------------------------------------------------
@@ -220,8 +218,6 @@ async def test_a_worker_whose_claim_ran_out_writes_no_more() -> None:
         world.clock.advance(max(upcoming - world.clock.now(), timedelta()))
         delivery = world.queues.receive()
         assert delivery
-        from tests.engine.world import deliver
-
         await deliver(world.context, delivery)
     assert len(world.ours(mailbox)) == 20, "one batch, and nothing after the claim ran out"
     (replica,) = [replica async for replica in all_replicas(world.tables, TENANT, SYNC)]

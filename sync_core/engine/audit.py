@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sync_core import planning
 from sync_core.engine.folders import in_its_place
+from sync_core.engine.removal import release_elsewhere
 from sync_core.engine.work import BATCH, Work
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError
 from sync_core.model import Delete, Held, ItemChange, Replica, SeenItem
@@ -24,6 +25,8 @@ async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
     if complete:
         there = {change.item_id for change in changes if not change.removed}
         left |= {key: entry for key, entry in held.items() if entry.item_id not in there}
+    if len(left) > BATCH or len(findings.unknown) > BATCH:
+        raise LedgerDoubtError("too many to look at one by one")
     fields = {change.item_id: change.fields for change in changes}
     suspects: set[int] = set()
 
@@ -80,8 +83,11 @@ async def list_folder(work: Work, replica: Replica, known: Mapping[str, Held]) -
         work.count(replica.mailbox).deleted += len(doubles)
     for item_id in listing.copies:
         await work.mailboxes.unmark(replica.mailbox, item_id)
-    for entry in listing.gone.values():
-        await _look_at_missing(work, replica, entry)
+    if len(listing.gone) > BATCH:
+        await release_elsewhere(work, replica)
+    else:
+        for entry in listing.gone.values():
+            await _look_at_missing(work, replica, entry)
     return {
         key: Held(entry.item_id, planning.compare_fields(seen[entry.item_id], work.fingerprinter))
         for key, entry in listing.held.items()

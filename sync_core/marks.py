@@ -21,6 +21,9 @@ RELEASED = "released"
 
 LONGEST = 255
 
+LONGEST_KEY = LONGEST - len(f"{36 * 'i'}/{63 * 's'}/")
+"""What a mark has room for beside the longest ids of an installation and a sync: three or four object ids."""
+
 _MARK = re.compile(r"([0-9a-z_-]+)/([0-9a-z_-]+)/((?:[a-z]+:[0-9a-z._@-]+(?:\+[a-z]+:[0-9a-z._@-]+)*)?)")
 
 

@@ -91,11 +91,12 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Overwrite our fields of an existing item."""
+    """Overwrite our fields of an existing item. `was` is the key that the ledger knows it under until then, "" for the same."""
 
     key: str
     item_id: str
     body: bytes
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)

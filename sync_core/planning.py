@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sync_core.errors import AnswerLostError
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
+from sync_core.merging import settle_keys
 from sync_core.model import Counts, Create, Delete, Held, Item, ItemChange, Operation, Outcome, SeenItem, Update
 
 
@@ -30,6 +31,27 @@ def plan(wanted: Mapping[str, Item], held: Mapping[str, Held]) -> list[Operation
     ]
     deletes: list[Operation] = [Delete(key, held[key].item_id) for key in sorted(held.keys() - wanted.keys())]
     return creates + updates + deletes
+
+
+def in_place(operations: Sequence[Operation]) -> list[Operation]:
+    """The same operations, except that a person whose keys changed keeps their item: one update instead of delete and create.
+
+    Keys change when sources merge or part, and with them the bucket: give it the plans of all buckets together. The new mark is
+    in the body, as in every update.
+    """
+    deletes = {operation.key: operation for operation in operations if isinstance(operation, Delete)}
+    settled = settle_keys((operation.key for operation in operations if isinstance(operation, Create)), deletes)
+    kept = set(settled.values())
+    result: list[Operation] = []
+    for operation in operations:
+        match operation:
+            case Create(key, body) if key in settled:
+                result.append(Update(key, deletes[settled[key]].item_id, body, was=settled[key]))
+            case Delete(key) if key in kept:
+                pass
+            case _:
+                result.append(operation)
+    return result
 
 
 @dataclass(slots=True)
@@ -152,6 +174,7 @@ def after(
                 result.held[key] = Held(outcome.item_id, wanted[key].fingerprint)
                 result.counts.created += 1
             case Update(key, item_id):
+                result.held.pop(operation.was, None)
                 result.held[key] = Held(outcome.item_id or item_id, wanted[key].fingerprint)
                 result.counts.updated += 1
             case Delete(key):

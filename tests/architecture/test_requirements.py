@@ -18,6 +18,7 @@ BUILT_ON = {
 # Used without an import of their own.
 WHY = {
     "msgraph-sdk": "brings msgraph_core, whose client sends our requests, and lends its version to the telemetry header",
+    "tzdata": "zoneinfo reads it where the system has no time zones of its own",
 }
 NOT_YET = {"stripe"}  # until billing exists; test_billing_uses_stripe_once_it_exists ends the exemption
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9-]+)(?:\[[a-z,]+\])?==[0-9][0-9a-z.]*(?:; python_version (?P<marker><|>=) \"3\.13\")?")

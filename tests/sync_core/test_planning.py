@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_core.buckets import bucket_of
 from sync_core.errors import AnswerLostError, LedgerDoubtError, MailboxError, Reason, TransientError
 from sync_core.marks import folder_mark, item_mark
 from sync_core.model import Counts, Create, Delete, Held, Item, ItemChange, Operation, Outcome, SeenItem, Update
-from sync_core.planning import Listing, after, compare_fields, judge_changes, plan, read_listing
+from sync_core.planning import Listing, after, compare_fields, in_place, judge_changes, plan, read_listing
 from tests.sync_core.people import FINGERPRINTER
 
 A, B, C = "u:a", "u:b", "u:c"
@@ -97,6 +98,93 @@ def test_work_that_breaks_off_is_resumed_without_repeating_any(
     done = data.draw(st.integers(0, len(operations)))
     result = after(held, operations[:done], succeed(operations[:done]), snapshot)
     assert plan(snapshot, result.held) == operations[done:]
+
+
+# --- people whose keys change ------------------------------------------------------------------------------------------
+
+
+def test_a_person_who_gains_a_source_keeps_the_item() -> None:
+    both = item("o:2+u:a")
+    operations = in_place(plan(wanted(both, item(C)), {A: Held("1", "1"), B: Held("2", "1")}))
+    assert operations == [Update("o:2+u:a", "1", both.body, was=A), Create(C, b"u:c 1"), Delete(B, "2")]
+
+
+def test_on_a_split_the_item_stays_with_the_first_key() -> None:
+    operations = in_place(plan(wanted(item("o:2"), item(A)), {"o:2+u:a": Held("1", "1")}))
+    assert operations == [Update("o:2", "1", b"o:2 1", was="o:2+u:a"), Create(A, b"u:a 1")]
+
+
+def test_plans_of_several_buckets_come_together() -> None:
+    gone, new = plan({}, {A: Held("1", "1")}), plan(wanted(item("o:2+u:a")), {})
+    for operations in (gone + new, new + gone):
+        assert in_place(operations) == [Update("o:2+u:a", "1", b"o:2+u:a 1", was=A)]
+
+
+def test_a_ledger_forgets_the_old_key_with_the_update() -> None:
+    both = item("o:2+u:a", "2")
+    result = after({A: Held("1", "1"), B: Held("2", "1")}, [Update(both.key, "1", both.body, was=A)], [Outcome()], wanted(both))
+    assert result.held == {both.key: Held("1", "2"), B: Held("2", "1")}
+    assert result.counts == Counts(updated=1)
+
+
+def test_an_update_that_failed_leaves_the_old_key() -> None:
+    both, held = item("o:2+u:a"), {A: Held("1", "1")}
+    result = after(held, [Update(both.key, "1", both.body, was=A)], [Outcome(error=TransientError())], wanted(both))
+    assert result.held == held
+    assert in_place(plan(wanted(both), result.held)) == [Update(both.key, "1", both.body, was=A)]
+
+
+def composed(value: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, str]]:
+    """People of up to three source keys each, no source key in two of them."""
+    parts = ["u:1", "u:2", "o:3", "o:4", "c:5"]
+
+    def people(homes: list[int], values: list[str]) -> dict[str, str]:
+        groups = [sorted(part for part, home in zip(parts, homes, strict=True) if home == number) for number in (1, 2, 3)]
+        return {"+".join(group): one for group, one in zip(groups, values, strict=True) if group}
+
+    return st.builds(people, st.lists(st.integers(0, 3), min_size=5, max_size=5), st.lists(value, min_size=3, max_size=3))
+
+
+@given(composed(st.sampled_from("12")), composed(fingerprints), st.integers(0, 2), st.data())
+def test_whatever_merges_or_parts_nobody_is_doubled_and_no_item_lost(
+    people: dict[str, str], believed: dict[str, str], power: int, data: st.DataObject
+) -> None:
+    snapshot = {key: item(key, value) for key, value in people.items()}
+    held = {key: Held(f"id {key}", value) for key, value in believed.items()}
+    count = 2**power
+    apart: list[Operation] = []
+    for number in range(count):
+        apart += plan(
+            {key: one for key, one in snapshot.items() if bucket_of(key, count) == number},
+            {key: one for key, one in held.items() if bucket_of(key, count) == number},
+        )
+    operations = in_place(apart)
+    assert in_place(operations) == operations
+
+    # The mailbox: our items by id with their keys, and one that is none of ours
+    mailbox = {one.item_id: key for key, one in held.items()} | {"foreign": "foreign"}
+    done = data.draw(st.integers(0, len(operations)))
+    outcomes = []
+    for number, operation in enumerate(operations[:done]):
+        if isinstance(operation, Delete):
+            assert mailbox.pop(operation.item_id) == operation.key
+            outcomes.append(Outcome())
+            continue
+        if isinstance(operation, Update):
+            assert mailbox[operation.item_id] == (operation.was or operation.key)
+        item_id = operation.item_id if isinstance(operation, Update) else f"new {number}"
+        mailbox[item_id] = operation.key
+        outcomes.append(Outcome(item_id))
+    result = after(held, operations[:done], outcomes, snapshot)
+    assert {one.item_id: key for key, one in result.held.items()} | {"foreign": "foreign"} == mailbox
+    # Whatever was done so far, the rest of it is still what is to be done, and at the end everybody is there once
+    assert {*in_place(plan(snapshot, result.held))} == {*operations[done:]}
+    if done == len(operations):
+        assert sorted(mailbox.values()) == sorted(["foreign", *snapshot])
+    # Nobody is created while an item of theirs is deleted
+    deleted = {part for operation in operations if isinstance(operation, Delete) for part in operation.key.split("+")}
+    created = {part for operation in operations if isinstance(operation, Create) for part in operation.key.split("+")}
+    assert not deleted & created
 
 
 # --- listings ----------------------------------------------------------------------------------------------------------

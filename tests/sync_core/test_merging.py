@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import Any
 
 import pytest
@@ -171,20 +170,6 @@ def test_fields_come_by_priority_and_the_address_whole(sources: tuple[list[Perso
             **{name: address.get(name) for name in ("city", "country")},
         }
         assert merged.attributes == {name: value for name, value in expected.items() if value}
-
-
-def test_a_large_company_is_merged_at_once() -> None:
-    def people(letter: str, count: int) -> list[Person]:
-        return [
-            person(f"{letter}:{number}", f"person{number}@contoso.com", department="Sales", city="Berlin")
-            for number in range(count)
-        ]
-
-    sources = [people("u", 50_000), people("o", 25_000)]
-    started = time.process_time()
-    merged = list(merge_people(sources))
-    assert time.process_time() - started < 3
-    assert len(merged) == 50_000
 
 
 # --- whose item -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -416,20 +415,3 @@ def test_a_preview_counts_what_the_selection_does(rule: dict[str, Any], people: 
     made = parse(Selection, {"rule": rule})
     selects = compiled(made)
     assert explain(made, people)[0].lets_in == sum(selects(person) for person in people)
-
-
-def test_a_large_company_is_selected_at_once() -> None:
-    people = [{**PERSON, "id": str(number), "department": f"Vertrieb Süd {number % 100}"} for number in range(50_000)]
-    rule = {
-        "all": [
-            text("department", "is_not", *(f"Vertrieb Süd {number}" for number in range(0, 100, 2))),
-            {"any": [text("jobTitle", "contains", "chief", "head", "manager"), text("country", "is", "FR")]},
-            {"not": text("domain", "ends_with", ".onmicrosoft.com")},
-            flag("licensed"),
-        ]
-    }
-    selects = compiled(parse(Selection, {"rule": rule}))
-    started = time.process_time()
-    count = sum(map(selects, people))
-    assert time.process_time() - started < 1
-    assert count == 25_000

@@ -70,10 +70,19 @@ def key_of(user: Mapping[str, Any]) -> str:
 
 
 def item_of(
-    user: Mapping[str, Any], *, installation: str, sync: str, fingerprinter: Fingerprinter, default_country: str | None
+    user: Mapping[str, Any],
+    *,
+    installation: str,
+    sync: str,
+    fingerprinter: Fingerprinter,
+    default_country: str | None,
+    key: str | None = None,
 ) -> Item:
-    """The user as an item ready to be written, our marks included. Equal users give equal bytes."""
-    key = key_of(user)
+    """The user as an item ready to be written, our marks included. Equal users give equal bytes.
+
+    `key` is that of a person from another source, or from several.
+    """
+    key = key or key_of(user)
     contact = contact_of(user, default_country=default_country)
     fingerprint = fingerprinter.of(contact)
     contact["singleValueExtendedProperties"] = [
@@ -89,9 +98,9 @@ def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[
     `default_country` (ISO 3166 alpha-2) reads the phone numbers of users whose own country is unknown.
     """
     emails = _emails(user)
-    country = _region(user.get("usageLocation")) or _region(user.get("country")) or default_country
+    country = _country(user, default_country)
     mobile = _phone(user.get("mobilePhone"), country)
-    business = [phone for phone in dict.fromkeys(_phone(raw, country) for raw in user.get("businessPhones") or ()) if phone]
+    business = _phones(user.get("businessPhones"), country)
     given, surname = _text(user.get("givenName")), _text(user.get("surname"))
     display = _text(user.get("displayName")) or _text(f"{given or ''} {surname or ''}") or next(iter(emails + business), mobile)
     given, surname = _names(display, given, surname)
@@ -107,6 +116,18 @@ def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[
         "businessPhones": business[:MOST_BUSINESS_PHONES],
         "emailAddresses": [{"address": email, "name": display} for email in emails[:MOST_EMAIL_ADDRESSES]],
         "businessAddress": {part: _text(user.get(source)) for part, source in _ADDRESS.items()},
+    }
+
+
+def with_international_phones(person: Mapping[str, Any], default_country: str | None) -> Mapping[str, Any]:
+    """The person with phone numbers as `contact_of` writes them: read by the person's own country."""
+    if not (person.get("mobilePhone") or person.get("businessPhones")):
+        return person
+    country = _country(person, default_country)
+    return {
+        **person,
+        "mobilePhone": _phone(person.get("mobilePhone"), country),
+        "businessPhones": _phones(person.get("businessPhones"), country),
     }
 
 
@@ -156,6 +177,14 @@ def _text(value: str | None) -> str | None:
     if len(value) * 2 > LONGEST:  # pragma: no mutate (only saves time)
         value = value.encode(_UTF_16)[: LONGEST * 2].decode(_UTF_16, "ignore").rstrip()
     return value or None
+
+
+def _country(user: Mapping[str, Any], default_country: str | None) -> str | None:
+    return _region(user.get("usageLocation")) or _region(user.get("country")) or default_country
+
+
+def _phones(raw: Iterable[str] | None, country: str | None) -> list[str]:
+    return [phone for phone in dict.fromkeys(_phone(one, country) for one in raw or ()) if phone]
 
 
 def _phone(raw: str | None, country: str | None) -> str | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError, field_validator
 
 from sync_core.errors import InputError
+from sync_core.selection import Selection
 
 Model = TypeVar("Model", bound=BaseModel)
+MOST_SOURCES = 20
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
 class _Strict(BaseModel):
@@ -31,15 +35,97 @@ class Brakes(_Strict):
     at_least: int = Field(default=10, ge=1, le=1_000_000)
 
 
+class _Source(_Strict):
+    """Where people come from, and which of them (all, unless a `selection` says otherwise)."""
+
+    selection: Selection | None = None
+
+
+class FromDirectory(_Source):
+    """The users of the directory."""
+
+    kind: Literal["directory"] = "directory"
+
+
+class FromGroup(_Source):
+    """The members of a group, of the groups inside it too."""
+
+    kind: Literal["group"]
+    id: UUID
+
+
+class FromOrgContacts(_Source):
+    """The organisation contacts of the directory."""
+
+    kind: Literal["orgContacts"]
+
+
+class FromMailbox(_Source):
+    """The contacts in a folder of a mailbox: of that name, or "default" for the one that is called Contacts in English."""
+
+    kind: Literal["mailbox"]
+    mailbox: UUID
+    folder: Name
+
+
+class FromFile(_Source):
+    """The people of an uploaded file."""
+
+    kind: Literal["file"]
+    id: SourceName
+
+
+class FromPush(_Source):
+    """The people whom another system pushes."""
+
+    kind: Literal["push"]
+    id: SourceName
+
+
+def _kind(value: object) -> str:
+    """Which model a source is. The bracket keeps the tag out of the paths of errors (see `parse`)."""
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return f"source[{kind}]"
+
+
+SourceDefinition = Annotated[
+    Annotated[FromDirectory, Tag("source[directory]")]
+    | Annotated[FromGroup, Tag("source[group]")]
+    | Annotated[FromOrgContacts, Tag("source[orgContacts]")]
+    | Annotated[FromMailbox, Tag("source[mailbox]")]
+    | Annotated[FromFile, Tag("source[file]")]
+    | Annotated[FromPush, Tag("source[push]")],
+    Discriminator(
+        _kind,
+        custom_error_type="source",
+        custom_error_message="needs a kind: directory, group, orgContacts, mailbox, file or push",
+    ),
+]
+
+
 class SyncDefinition(_Strict):
-    """A named sync: the directory's people into one contact folder of each target mailbox."""
+    """A named sync: the people of its sources into one contact folder of each target mailbox.
+
+    Of a person whom several sources know, each field comes from the first one that has it. A source's own selection is asked
+    before people are merged, that of the sync afterwards.
+    """
 
     name: Name
     folder: Name
+    sources: Annotated[tuple[SourceDefinition, ...], Field(min_length=1, max_length=MOST_SOURCES)] = (FromDirectory(),)
+    selection: Selection = Selection()
     targets: Targets = Targets()
     brakes: Brakes = Brakes()
     every_hours: int | None = Field(default=24, ge=1, le=168)  # None: only when asked
     purge_after_sync: bool = False
+
+    @field_validator("sources")
+    @classmethod
+    def _each_once(cls, value: tuple[SourceDefinition, ...]) -> tuple[SourceDefinition, ...]:
+        named = [source.model_copy(update={"selection": None}) for source in value]
+        if any(source in named[:at] for at, source in enumerate(named)):
+            raise ValueError("must not name the same source twice")
+        return value
 
     @field_validator("folder")
     @classmethod

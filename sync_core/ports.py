@@ -203,8 +203,21 @@ class Directory(Protocol):
         """All users (no link), or what changed since. The last page carries the next link.
 
         Raises DeltaExpiredError, TenantError, ParkedError, TransientError (after patience), or SourceError when the answer ends
-        without a delta link.
+        without a delta link. So do the other methods.
         """
+
+    def org_contacts(self, delta_link: str | None) -> AsyncIterator[SourcePage]:
+        """All organisation contacts (no link), or what changed since."""
+
+    def group_members(self, groups: Sequence[str], delta_link: str | None) -> AsyncIterator[SourcePage]:
+        """These groups (50 at most) with their direct members, or what changed since; those that do not exist are left out.
+
+        A changed object has the group's id and in "members@delta" the ids and types of members that came ("@removed": that left).
+        The same group may come on several pages, each with some of its members.
+        """
+
+    async def nested_groups(self, group: str) -> list[str]:
+        """The ids of all groups inside a group, at any depth. Raises SourceError when there is no such group."""
 
 
 class Mailboxes(Protocol):
@@ -238,6 +251,9 @@ class Mailboxes(Protocol):
 
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a folder for good; one that is gone is no error."""
+
+    async def discard_folder(self, mailbox: str, folder_id: str) -> None:
+        """Move a folder to Deleted Items, whence its owner can take it back; one that is gone is no error."""
 
     def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
         """Every item of a folder with our two properties; with `fields`, also the fields we own (never on a default folder)."""

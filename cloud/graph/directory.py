@@ -1,22 +1,27 @@
 """One tenant's directory, read by delta.
 
-https://learn.microsoft.com/graph/delta-query-users
+https://learn.microsoft.com/graph/delta-query-users, https://learn.microsoft.com/graph/delta-query-groups and
+https://learn.microsoft.com/graph/api/orgcontact-delta
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from cloud.graph.client import Client
 from cloud.graph.errors import Answer, answer_of, error_for
 from cloud.graph.retry import Patience
+from sync_core import org_contacts
 from sync_core.directory import SELECT
 from sync_core.errors import DeltaExpiredError, SourceError
 from sync_core.model import SourcePage, Spent
 from sync_core.ports import Clock, Directory
+
+PAGE = 999
 
 
 class GraphDirectory(Directory):
@@ -30,9 +35,39 @@ class GraphDirectory(Directory):
 
     async def users(self, delta_link: str | None) -> AsyncIterator[SourcePage]:
         """All users (no link), or what changed since. The last page carries the next link."""
+        async for page in self._delta(f"users/delta?$select={','.join(SELECT)}", delta_link):
+            yield page
+
+    async def org_contacts(self, delta_link: str | None) -> AsyncIterator[SourcePage]:
+        """All organisation contacts (no link), or what changed since."""
+        async for page in self._delta(f"contacts/delta?$select={','.join(org_contacts.SELECT)}", delta_link):
+            yield page
+
+    async def group_members(self, groups: Sequence[str], delta_link: str | None) -> AsyncIterator[SourcePage]:
+        """Groups with their direct members in "members@delta", or what changed since."""
+        condition = quote(" or ".join(f"id eq '{group}'" for group in groups), safe="'")
+        async for page in self._delta(f"groups/delta?$select=members&$filter={condition}", delta_link):
+            yield page
+
+    async def nested_groups(self, group: str) -> list[str]:
+        """The ids of all groups inside a group."""
+        url: str | None = (
+            f"{self._client.base_url}/groups/{quote(group)}/transitiveMembers/microsoft.graph.group?$select=id&$top={PAGE}"
+        )
+        found: list[str] = []
+        while url:
+            page = await self._page(url)
+            found += [raw["id"] for raw in page["value"]]
+            following: str | None = page.get("@odata.nextLink")
+            if following is not None and (not self._client.owns(following) or following == url):
+                raise SourceError("a page links to where it should not")
+            url = following
+        return found
+
+    async def _delta(self, query: str, delta_link: str | None) -> AsyncIterator[SourcePage]:
         if delta_link is not None and not self._client.owns(delta_link):
             raise DeltaExpiredError("the delta link belongs to another service")
-        url: str | None = delta_link or f"{self._client.base_url}/users/delta?$select={','.join(SELECT)}"
+        url: str | None = delta_link or f"{self._client.base_url}/{query}"
         while url:
             page = await self._page(url)
             following: str | None = page.get("@odata.nextLink")

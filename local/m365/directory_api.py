@@ -126,6 +126,11 @@ def list_transitive_users(call: Call) -> Reply:
     return _members(call, call.tenant.directory.transitive_members(_group(call)), "user")
 
 
+def list_transitive_groups(call: Call) -> Reply:
+    """The groups among the transitive members."""
+    return _members(call, call.tenant.directory.transitive_members(_group(call)), "group")
+
+
 def list_organization(call: Call) -> Reply:
     """The organisation itself, as a list of one (graph/api/organization-list)."""
     odata.allow(call.query, "$select")
@@ -192,7 +197,7 @@ def _members(call: Call, members: dict[str, str], only: str) -> Reply:
         shown = show(kind, item, known)
         return shown if only else {"@odata.type": TYPES[kind], **shown}
 
-    return _page(call, "users" if only else "directoryObjects", found, render)
+    return _page(call, SETS.get(only, "directoryObjects"), found, render)
 
 
 def _page(call: Call, what: str, found: list[Any], render: Any) -> Reply:

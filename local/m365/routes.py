@@ -37,6 +37,7 @@ _TABLE: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("GET", "/groups/{id}/members/microsoft.graph.user", _MEMBERS, directory_api.list_member_users),
     ("GET", "/groups/{id}/transitivemembers", _MEMBERS, directory_api.list_transitive_members),
     ("GET", "/groups/{id}/transitivemembers/microsoft.graph.user", _MEMBERS, directory_api.list_transitive_users),
+    ("GET", "/groups/{id}/transitivemembers/microsoft.graph.group", _MEMBERS, directory_api.list_transitive_groups),
     ("GET", "/contacts", _ORG_CONTACTS, directory_api.list_org_contacts),
     ("GET", "/contacts/delta", _ORG_CONTACTS, directory_delta.org_contacts_delta),
     ("GET", "/contacts/{id}", _ORG_CONTACTS, directory_api.get_org_contact),

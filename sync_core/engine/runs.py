@@ -131,7 +131,7 @@ async def release(context: Context, tenant: str, run_id: str) -> str:
 
     def let_through(sync: Sync) -> None:
         if dropped:
-            sync.released_people, sync.released_targets = run.people, run.targets
+            sync.released_people, sync.released_targets, sync.released_sources = run.people, run.targets, run.sources
         if dropped or held_mailboxes:
             sync.released_deletions = True
 

@@ -1,23 +1,26 @@
-"""Makes a sync's snapshot and list of targets from the directory, in one pass over its pages."""
+"""Makes a sync's snapshot and list of targets from its sources: select, merge, select again, map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 from secrets import token_hex
 
 from sync_core import buckets
-from sync_core.contacts import item_of
+from sync_core.contacts import item_of, with_international_phones
 from sync_core.definition import SyncDefinition, TenantSettings
-from sync_core.directory import has_usable_mailbox, is_person
+from sync_core.directory import has_usable_mailbox
 from sync_core.engine.context import Context
-from sync_core.engine.directory_source import directory_store
+from sync_core.engine.material import Material
 from sync_core.fingerprints import Fingerprinter
+from sync_core.merging import Merged, Person, merge_people
 from sync_core.model import Item
 from sync_core.ports import TenantKeys
+from sync_core.selection import Selection, compiled
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
-from sync_core.state.sources import SourceHead
 from sync_core.state.syncs import Sync
 
 
@@ -27,37 +30,38 @@ class Proposal:
 
     items: Mapping[str, Item]
     targets: list[str]  # mailbox ids, sorted
+    sources: Mapping[str, int]  # of how many people each source knows something
 
 
-def made_from(source: SourceHead, sync: Sync, settings: TenantSettings) -> str:
+def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     """Names everything that a snapshot and its targets depend on."""
-    parts = (source.digest, str(sync.revision), settings.model_dump_json())
+    parts = (material.digest, str(sync.revision), settings.model_dump_json())
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
-async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: TenantSettings, source: SourceHead) -> Proposal:
-    """Select and map. Raises LostPagesError when the source is purged meanwhile."""
-    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id)
-    items: dict[str, Item] = {}
-    targets: list[str] = []
+async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: TenantSettings, material: Material) -> Proposal:
+    """Select, merge and map. Raises LostPagesError when a source is purged meanwhile."""
     is_target = _target_rule(sync.definition)
-    async for user in directory_store(context, keys, sync.tenant).objects(source):
-        if is_person(user):
-            item = item_of(
-                user,
-                installation=context.installation,
-                sync=sync.sync,
-                fingerprinter=fingerprinter,
-                default_country=settings.default_country,
-            )
-            items[item.key] = item
-        if has_usable_mailbox(user) and is_target(user["id"]):
-            targets.append(user["id"])
-    return Proposal(items, sorted(targets))
+    targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user["id"])]
+    people = [await _people_of(material, place) for place in range(len(material.sources))]
+    wanted = list(filter(_selection_rule(sync.definition.selection), _merged(people, settings)))
+    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id)
+    items = {
+        person.key: item_of(
+            person.attributes,
+            key=person.key,
+            installation=context.installation,
+            sync=sync.sync,
+            fingerprinter=fingerprinter,
+            default_country=settings.default_country,
+        )
+        for person in wanted
+    }
+    return Proposal(items, sorted(targets), _shares(material, people, wanted))
 
 
 async def store_snapshot(
-    store: SnapshotStore, sync: Sync, proposal: Proposal, *, origin: str, source: SourceHead, previous: SnapshotHead | None
+    store: SnapshotStore, sync: Sync, proposal: Proposal, *, origin: str, read_at: datetime, previous: SnapshotHead | None
 ) -> SnapshotHead:
     """Make a proposal the sync's current snapshot. Raises ConflictError when another writer was first."""
     sync.buckets = buckets.bucket_count(len(proposal.items), sync.buckets or None)
@@ -65,8 +69,53 @@ async def store_snapshot(
     for key, item in proposal.items.items():
         spread[buckets.bucket_of(key, sync.buckets)][key] = item
     return await store.write(
-        token_hex(8), spread, made_from=origin, read_at=source.full_at, previous_etag=previous.etag if previous else ""
+        token_hex(8), spread, made_from=origin, read_at=read_at, previous_etag=previous.etag if previous else ""
     )
+
+
+async def _people_of(material: Material, place: int) -> list[Person]:
+    definition, source = material.sources[place]
+    selects = compiled(definition.selection) if definition.selection is not None else None
+    return [
+        Person(key, attributes)
+        async for key, attributes in source.people(material.heads)
+        if selects is None or selects(attributes)
+    ]
+
+
+def _merged(people: Collection[list[Person]], settings: TenantSettings) -> Iterable[Merged]:
+    if len(people) == 1:
+        return (Merged(*person) for person in next(iter(people)))
+    country = settings.default_country
+    return merge_people([[Person(key, with_international_phones(one, country)) for key, one in source] for source in people])
+
+
+def _selection_rule(selection: Selection) -> Callable[[Merged], bool]:
+    """The sync's own selection. Its lists of ids know a merged person by each of the objects."""
+    selects = compiled(selection)
+    included = {str(key) for key in selection.include}
+    excluded = {str(key) for key in selection.exclude}
+
+    def is_wanted(person: Merged) -> bool:
+        if "+" in person.key:
+            ids = {part.partition(":")[2] for part in person.key.split("+")}
+            if ids & excluded or ids & included:
+                return not ids & excluded
+        return selects(person.attributes)
+
+    return is_wanted
+
+
+def _shares(material: Material, people: Iterable[list[Person]], wanted: Collection[Merged]) -> dict[str, int]:
+    ids = [source.id for _, source in material.sources]
+    if len(ids) == 1:
+        return {ids[0]: len(wanted)}
+    known: dict[str, list[str]] = {}
+    for source, found in zip(ids, people, strict=True):
+        for person in found:
+            known.setdefault(person.key, []).append(source)
+    counts = Counter(source for person in wanted for source in {each for key in person.key.split("+") for each in known[key]})
+    return {source: counts[source] for source in ids}
 
 
 def _target_rule(definition: SyncDefinition) -> Callable[[str], bool]:

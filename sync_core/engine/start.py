@@ -7,7 +7,7 @@ import logging
 from sync_core import brakes
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
-from sync_core.engine.directory_source import read_directory
+from sync_core.engine.material import gather_material
 from sync_core.engine.snapshot import made_from, propose, store_snapshot
 from sync_core.engine.targets import pick_chunks, register_targets
 from sync_core.errors import (
@@ -107,32 +107,33 @@ async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
 async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tenant, keys: TenantKeys) -> str:
     # a source that had shrunk may have lost objects that its delta will never tell again
     in_full = sync.held in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
-    source = await read_directory(context, keys, run.tenant, in_full=in_full, spent=run.spent)
-    origin = made_from(source, sync, tenant.settings)
+    material = await gather_material(context, keys, sync, in_full=in_full, spent=run.spent)
+    origin = made_from(material, sync, tenant.settings)
     store = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
     snapshot = await store.head()
     if snapshot is not None and snapshot.made_from == origin == sync.resolved:
-        run.people, run.targets = sync.people, sync.targets
-        if snapshot.read_at != source.full_at:
+        run.people, run.targets, run.sources = sync.people, sync.targets, sync.sources
+        if snapshot.read_at != material.read_at:
             # the same content was read anew: its copy here must not grow old
-            proposal = await propose(context, keys, sync, tenant.settings, source)
-            snapshot = await store_snapshot(store, sync, proposal, origin=origin, source=source, previous=snapshot)
+            proposal = await propose(context, keys, sync, tenant.settings, material)
+            snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
         run.released = sync.released_deletions
         if run.released:
             await runs.change_sync(context, run.tenant, run.sync, _forget_release)
         return snapshot.digest
     if snapshot is None:
         await store.discard_head()
-    proposal = await propose(context, keys, sync, tenant.settings, source)
-    run.people, run.targets = len(proposal.items), len(proposal.targets)
+    proposal = await propose(context, keys, sync, tenant.settings, material)
+    run.people, run.targets, run.sources = len(proposal.items), len(proposal.targets), dict(proposal.sources)
     _ask_brakes(run, sync)
-    snapshot = await store_snapshot(store, sync, proposal, origin=origin, source=source, previous=snapshot)
+    snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
     await register_targets(context, sync, proposal.targets)
     run.released = sync.released_deletions
     buckets = sync.buckets
 
     def applied(fresh: Sync) -> None:
-        fresh.people, fresh.targets, fresh.resolved, fresh.buckets = run.people, run.targets, origin, buckets
+        fresh.people, fresh.targets, fresh.sources = run.people, run.targets, run.sources
+        fresh.resolved, fresh.buckets = origin, buckets
         _forget_release(fresh)
 
     await runs.change_sync(context, run.tenant, run.sync, applied)
@@ -140,20 +141,24 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
 
 
 def _forget_release(sync: Sync) -> None:
-    sync.released_people = sync.released_targets = None
+    sync.released_people = sync.released_targets = sync.released_sources = None
     sync.released_deletions = False
 
 
 def _ask_brakes(run: Run, sync: Sync) -> None:
+    released = sync.released_sources or {}
+    _ask_brake(sync, Reason.SOURCE_DROPPED, sync.people, sync.released_people, run.people)
+    for source, after in run.sources.items():
+        # what one of several sources no longer says may go unnoticed in the sum
+        _ask_brake(sync, Reason.SOURCE_DROPPED, sync.sources.get(source, 0), released.get(source), after, source)
+    _ask_brake(sync, Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, run.targets)
+
+
+def _ask_brake(sync: Sync, reason: Reason, before: int, released: int | None, after: int, name: str = "") -> None:
     limits = sync.definition.brakes
-    pairs = (
-        (Reason.SOURCE_DROPPED, sync.people, sync.released_people, run.people),
-        (Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, run.targets),
-    )
-    for reason, before, released, after in pairs:
-        allowed = before if released is None else min(before, released)
-        if brakes.drop(allowed, after, percent=limits.percent, at_least=limits.at_least):
-            raise _HeldError(reason, f"{before} -> {after}")
+    allowed = before if released is None else min(before, released)
+    if brakes.drop(allowed, after, percent=limits.percent, at_least=limits.at_least):
+        raise _HeldError(reason, f"{name}: {before} -> {after}" if name else f"{before} -> {after}")
 
 
 async def hand_out(context: Context, run: Run, chunks: list[tuple[int, int]]) -> None:

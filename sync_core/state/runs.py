@@ -45,6 +45,7 @@ class Run:
     chunks: int = 0
     people: int = 0
     targets: int = 0
+    sources: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
@@ -161,6 +162,7 @@ def _encode_run(run: Run) -> Row:
         "Chunks": run.chunks,
         "People": run.people,
         "Targets": run.targets,
+        "Sources": orjson.dumps(run.sources).decode(),
         "Outcomes": orjson.dumps(run.outcomes).decode(),
         "Reasons": orjson.dumps(run.reasons).decode(),
         "Counts": orjson.dumps(asdict(run.counts)).decode(),
@@ -187,6 +189,7 @@ def _decode_run(entity: Entity) -> Run:
         chunks=int(str(values["Chunks"])),
         people=int(str(values["People"])),
         targets=int(str(values["Targets"])),
+        sources=orjson.loads(str(values["Sources"])),
         outcomes=orjson.loads(str(values["Outcomes"])),
         reasons=orjson.loads(str(values["Reasons"])),
         counts=Counts(**orjson.loads(str(values["Counts"]))),

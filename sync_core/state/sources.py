@@ -21,6 +21,7 @@ from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
 
 _HEAD = "head"
+_PAGES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,17 @@ class PageRef:
 
 @dataclass(frozen=True, slots=True)
 class SourceHead:
-    """The state of a source. `full_at` is when it was last read in full; nothing in it is older."""
+    """The state of a source.
+
+    `full_at` is when it was last read in full; nothing in it is older. `asked` names the question that `delta_link` goes on with:
+    a source that asks for more than then must be read in full.
+    """
 
     pages: tuple[PageRef, ...]
     count: int
     full_at: datetime
-    delta_link: str
+    delta_link: str = ""
+    asked: str = ""
     etag: str = ""
 
     @property
@@ -70,6 +76,7 @@ class SourceStore:
             count=state["count"],
             full_at=datetime.fromisoformat(state["fullAt"]),
             delta_link=state["deltaLink"],
+            asked=state.get("asked", ""),
             etag=entity.etag,
         )
         stored = {row async for row in self._rows()}
@@ -84,11 +91,11 @@ class SourceStore:
         objects: dict[str, dict[str, Any]] = orjson.loads(plain)
         return objects
 
-    async def objects(self, head: SourceHead) -> AsyncIterator[dict[str, Any]]:
-        """All objects, one page in memory at a time. Raises LostPagesError."""
+    async def objects(self, head: SourceHead) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """All objects by id, one page in memory at a time. Raises LostPagesError."""
         for number in range(len(head.pages)):
-            for value in (await self.page(head, number)).values():
-                yield value
+            for entry in (await self.page(head, number)).items():
+                yield entry
 
     async def write_page(
         self, generation: str, number: int, content: Mapping[str, Mapping[str, Any]], *, read_at: datetime
@@ -98,6 +105,21 @@ class SourceStore:
         plain = {row: _plain(content)}
         await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
         return PageRef(generation, self.digest(content))
+
+    async def write_all(
+        self, generation: str, objects: Mapping[str, bytes], count: int, *, read_at: datetime
+    ) -> tuple[PageRef, ...]:
+        """Write objects (each as JSON) over `count` pages, a few pages in memory at a time."""
+        refs: list[PageRef] = []
+        spread_out = spread(objects, count)
+        for start in range(0, count, _PAGES_AT_ONCE):
+            plain: dict[str, bytes] = {}
+            for number, page in enumerate(spread_out[start : start + _PAGES_AT_ONCE], start):
+                content = {key: orjson.loads(value) for key, value in page.items()}
+                plain[_row(generation, number)] = _plain(content)
+                refs.append(PageRef(generation, self.digest(content)))
+            await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
+        return tuple(refs)
 
     def digest(self, content: Mapping[str, Mapping[str, Any]]) -> str:
         """A page's content in short. Keyed: a bare hash of a few people could be guessed."""
@@ -113,6 +135,7 @@ class SourceStore:
             "count": head.count,
             "fullAt": head.full_at.isoformat(),
             "deltaLink": head.delta_link,
+            "asked": head.asked,
         }
         values = pages.sealed_values(
             self._keys.sealer, SOURCES, self._partition, _HEAD, orjson.dumps(state), read_at=head.full_at

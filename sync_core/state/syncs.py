@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import orjson
 
 from sync_core.definition import SyncDefinition
 from sync_core.errors import NotFoundError
@@ -16,9 +18,9 @@ from sync_core.state.names import SYNCS
 class Sync:
     """One sync of a tenant.
 
-    `people` and `targets` are the counts last applied: what the brakes compare with. The `released_*` values are what a person
-    let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the source content and
-    definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
+    `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with. The `released_*`
+    values are what a person let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the
+    source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
     """
 
     tenant: str
@@ -33,8 +35,10 @@ class Sync:
     held: str = ""
     people: int = 0
     targets: int = 0
+    sources: dict[str, int] = field(default_factory=dict)
     released_people: int | None = None
     released_targets: int | None = None
+    released_sources: dict[str, int] | None = None
     released_deletions: bool = False
     resolved: str = ""
     buckets: int = 0
@@ -84,8 +88,10 @@ def _encode(sync: Sync) -> Row:
         "Held": sync.held,
         "People": sync.people,
         "Targets": sync.targets,
+        "Sources": orjson.dumps(sync.sources).decode(),
         "ReleasedPeople": sync.released_people,
         "ReleasedTargets": sync.released_targets,
+        "ReleasedSources": None if sync.released_sources is None else orjson.dumps(sync.released_sources).decode(),
         "ReleasedDeletions": sync.released_deletions,
         "Resolved": sync.resolved,
         "Buckets": sync.buckets,
@@ -107,8 +113,10 @@ def _decode(entity: Entity) -> Sync:
         held=str(values["Held"]),
         people=int(str(values["People"])),
         targets=int(str(values["Targets"])),
+        sources=orjson.loads(str(values["Sources"])),
         released_people=optional_int(values.get("ReleasedPeople")),
         released_targets=optional_int(values.get("ReleasedTargets")),
+        released_sources=orjson.loads(str(values["ReleasedSources"])) if "ReleasedSources" in values else None,
         released_deletions=bool(values["ReleasedDeletions"]),
         resolved=str(values["Resolved"]),
         buckets=int(str(values["Buckets"])),

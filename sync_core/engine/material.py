@@ -1,0 +1,75 @@
+"""The sources of one sync, brought up to date for a run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sync_core.definition import SourceDefinition
+from sync_core.engine.context import Context
+from sync_core.errors import MailboxError, ParkedError, Reason, SourceError, TenantError, TransientError
+from sync_core.model import Spent
+from sync_core.ports import TenantKeys
+from sync_core.sources.base import Reading, Source
+from sync_core.sources.directory import DirectoryUsers
+from sync_core.sources.registry import open_source
+from sync_core.state.sources import SourceHead
+from sync_core.state.syncs import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the sources say now. The directory is always among the heads: it tells the targets."""
+
+    directory: DirectoryUsers
+    sources: Sequence[tuple[SourceDefinition, Source]]  # in order of priority
+    heads: Mapping[str, SourceHead]
+
+    @property
+    def digest(self) -> str:
+        """Names what all sources say."""
+        return ",".join(f"{source}={head.digest}" for source, head in sorted(self.heads.items()))
+
+    @property
+    def read_at(self) -> datetime:
+        """When the oldest of it was read."""
+        return min(head.full_at for head in self.heads.values())
+
+    def users(self) -> AsyncIterator[dict[str, Any]]:
+        """Everybody in the directory. Raises LostPagesError."""
+        return self.directory.users(self.heads)
+
+
+async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_full: bool, spent: Spent) -> Material:
+    """Bring each source up to date. What it took of Graph is added to `spent`.
+
+    Raises SourceError that names the source which cannot be read: then nothing has changed in that one.
+    """
+    reading = Reading(context.tables, keys, context.graph, context.clock, sync.tenant, in_full, spent)
+    directory = DirectoryUsers(reading)
+    sources = [(definition, open_source(definition, reading)) for definition in sync.definition.sources]
+    heads = {directory.id: await _refreshed(directory)}
+    for _, source in sources:
+        if source.id not in heads:
+            heads[source.id] = await _refreshed(source)
+    return Material(directory, sources, heads)
+
+
+async def _refreshed(source: Source) -> SourceHead:
+    try:
+        return await source.refresh()
+    except ParkedError:
+        raise
+    except SourceError as error:
+        raise SourceError(f"{source.id}: {error.detail}") from None
+    except MailboxError as error:
+        raise SourceError(f"{source.id}: {error}") from None
+    except TransientError as error:
+        raise SourceError(f"{source.id}: {type(error).__name__}") from None
+    except TenantError as error:
+        if error.reason is not Reason.CONSENT_MISSING or isinstance(source, DirectoryUsers):
+            raise
+        # the directory can be read, so it is only the permission for this source that is missing
+        raise SourceError(f"{source.id}: {error}") from None

@@ -1,0 +1,46 @@
+"""From what a sync's definition names to the source itself."""
+
+from __future__ import annotations
+
+from sync_core.definition import (
+    FromDirectory,
+    FromFile,
+    FromGroup,
+    FromMailbox,
+    FromOrgContacts,
+    FromPush,
+    SourceDefinition,
+)
+from sync_core.sources.base import Reading, Source
+from sync_core.sources.directory import DirectoryUsers
+from sync_core.sources.group import GroupMembers
+from sync_core.sources.kept import KeptPeople
+from sync_core.sources.mailbox import MailboxContacts
+from sync_core.sources.org_contacts import OrgContacts
+
+
+def open_source(definition: SourceDefinition, reading: Reading) -> Source:
+    """The source that a definition names."""
+    match definition:
+        case FromDirectory():
+            return DirectoryUsers(reading)
+        case FromGroup(id=group):
+            return GroupMembers(reading, str(group))
+        case FromOrgContacts():
+            return OrgContacts(reading)
+        case FromMailbox(mailbox=mailbox, folder=folder):
+            return MailboxContacts(reading, str(mailbox), folder)
+        case FromFile(id=name):
+            return KeptPeople(reading, file_source(name))
+        case FromPush(id=name):
+            return KeptPeople(reading, push_source(name))
+
+
+def file_source(name: str) -> str:
+    """The id of the source that an uploaded file makes."""
+    return f"file-{name}"
+
+
+def push_source(name: str) -> str:
+    """The id of the source that another system pushes to."""
+    return f"push-{name}"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sync_core import brakes
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
+from sync_core.engine.runs import STUCK_AFTER
 from sync_core.errors import NotFoundError, Reason
 from sync_core.messages import RunCheck
 from sync_core.model import MailboxResult, ReplicaState, RunState
@@ -41,8 +42,9 @@ async def check_run(context: Context, message: RunCheck) -> None:
     # where everything is to go anyway, there is nothing to hold
     alike = None if deleting else brakes.failures_alike(_news(chunks, results), run.targets)
     if len(done) < run.chunks and alike is None and sync is not None:
-        if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
+        if sync.active_since is not None and context.now() - sync.active_since >= STUCK_AFTER / 3:
             await _stay_alive(context, run)
+        if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
             waiting = [chunk for chunk in chunks if not chunk.done][:CHUNKS_AHEAD]
             for chunk in waiting:
                 await runs.send_chunk(context, run, chunk.number, part=chunk.part)

@@ -61,14 +61,14 @@ class Phones:
     def move(self, user: str, contact: Contact, folder: Folder) -> None:
         """Put a contact into another folder. One with a mark may be ours again from then on."""
         self.box(user).move(contact, folder)
-        if marks.parse(contact.extended.get(marks.KEY_PROPERTY, "")):
+        if _mark(contact):
             self._theirs.pop((user, contact.uid), None)
         self._refresh(user, contact)
 
     def copy(self, user: str, contact: Contact, folder: Folder) -> Contact:
-        """Copy a contact, marks included. Within the folder of the original it may be taken for a double of ours."""
+        """Copy a contact, marks included. A marked copy in a marked folder may be taken for a double of ours."""
         copied = self.box(user).create(folder, dict(contact.values), dict(contact.extended))
-        if folder is not contact.folder or (user, contact.uid) in self._theirs:
+        if not (_mark(folder) and _mark(contact)):
             self._keep(user, copied)
         return copied
 
@@ -98,6 +98,10 @@ class Phones:
     def _refresh(self, user: str, contact: Contact) -> None:
         if (user, contact.uid) in self._theirs:
             self._keep(user, contact)
+
+
+def _mark(thing: Contact | Folder) -> marks.Mark | None:
+    return marks.parse(thing.extended.get(marks.KEY_PROPERTY, ""))
 
 
 def _likeness(contact: Contact) -> Likeness:

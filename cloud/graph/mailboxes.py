@@ -74,6 +74,10 @@ class GraphMailboxes(Mailboxes):
         """Remove a folder for good; one that is gone is no error."""
         await self._unless_gone(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=self._permanent))
 
+    async def discard_folder(self, mailbox: str, folder_id: str) -> None:
+        """Move a folder to Deleted Items; one that is gone is no error."""
+        await self._unless_gone(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=False))
+
     async def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
         """Every item of a folder with our two properties; with `fields`, also the fields we own."""
         query = build.ITEM_FIELDS_QUERY if fields else build.ITEM_QUERY

@@ -1,0 +1,1 @@
+"""Measures what the product costs: requests, storage transactions, processor time, memory. `python -m benchmarks` runs all."""

@@ -1,0 +1,54 @@
+"""`python -m benchmarks`: run all programs, show them, keep the results. With names: run those and show them only."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import budgets, engine, estimates, mapping, report, results, scale, startup, width
+from benchmarks.progress import Step
+
+PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
+    "startup": startup.measure,
+    "mapping": mapping.measure,
+    "engine": engine.measure,
+    "width": width.measure,
+    "budgets": budgets.measure,
+    "scale": scale.measure,
+}
+
+
+def main() -> int:
+    """Run. Returns 1 when a limit does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the product costs.")
+    parser.add_argument(
+        "names", nargs="*", metavar="program", help=f"one or more of: {', '.join(PROGRAMS)} (default: all, and keep)"
+    )
+    names = parser.parse_args().names
+    if unknown := set(names) - set(PROGRAMS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    console = Console()
+    measured: dict[str, dict[str, Any]] = {}
+    for name in names or PROGRAMS:
+        started = time.monotonic()
+        with console.status(name) as status:
+            measured[name] = PROGRAMS[name](Step(name, status))
+        console.print(results.table(f"{name} ({time.monotonic() - started:.0f} s)", measured[name]), "")
+    if not names:
+        kept = {"machine": results.machine(), **measured, "estimates": estimates.hours(measured["budgets"])}
+        results.write(kept)
+        results.PAGE.parent.mkdir(exist_ok=True)
+        results.PAGE.write_text(report.page(kept))
+    broken = [path for path, _, _, holds in results.leaves(measured) if holds is False]
+    for path in broken:
+        console.print(f"[bold red]over its limit:[/] {path}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""A first sync against a bare client that sends the same batches and only parses the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.isolated import ROOT, Watch, isolated
+from benchmarks.people import person_id
+from benchmarks.progress import Step
+
+PEOPLE = 1000
+MAILBOXES = 20
+RUNS = 5
+MOST_CPU = 2.0
+MOST_WALL = 1.25
+
+
+@contextmanager
+def canned(people: int, mailboxes: int, *, record: Path | None = None) -> Iterator[str]:
+    """The canned Graph in a process of its own; gives its address."""
+    from local.processes import Child
+
+    options = ["--people", str(people), "--mailboxes", str(mailboxes), *(["--record", str(record)] if record else [])]
+    with Child([sys.executable, "-m", "benchmarks.canned", *options], cwd=ROOT) as child:
+        yield child.expect(r"listening at (\S+)", timeout=60)[1]
+
+
+def measure(step: Step) -> dict[str, Any]:
+    """Run engine and bare client in turn; the ratios are those of neighbouring runs."""
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    with tempfile.TemporaryDirectory(prefix="rollcall-") as folder:
+        batches = Path(folder, "batches")
+        step.say("recording the batches")
+        _engine(record=batches)
+        for turn in range(RUNS):
+            step.say(f"run {turn + 1} of {RUNS}")
+            ours = _engine()
+            with canned(PEOPLE, MAILBOXES) as url:
+                bare = isolated("benchmarks.engine:bare_client", url=url, batches=str(batches))
+            assert ours["serverBatches"] == bare["serverBatches"], (ours, bare)
+            pairs.append((ours, bare))
+
+    def median(name: str, side: int) -> float:
+        return round(float(statistics.median(pair[side][name] for pair in pairs)), 2)
+
+    def ratio(name: str) -> float:
+        return round(float(statistics.median(ours[name] / bare[name] for ours, bare in pairs)), 2)
+
+    return {
+        "people": PEOPLE,
+        "mailboxes": MAILBOXES,
+        "batches": pairs[0][0]["serverBatches"],
+        "runs": RUNS,
+        "cpuRatio": {"value": ratio("cpuSeconds"), "atMost": MOST_CPU},
+        "wallRatio": {"value": ratio("seconds"), "atMost": MOST_WALL},
+        "engine": {"cpuSeconds": median("cpuSeconds", 0), "seconds": median("seconds", 0), "peakMB": median("peakMB", 0)},
+        "bare": {"cpuSeconds": median("cpuSeconds", 1), "seconds": median("seconds", 1)},
+        "server": {"cpuSeconds": median("serverCpuSeconds", 0)},
+    }
+
+
+def _engine(*, record: Path | None = None) -> dict[str, Any]:
+    from local.azurite import Azurite
+
+    with Azurite() as storage, canned(PEOPLE, MAILBOXES, record=record) as url:
+        return isolated("benchmarks.engine:first_sync", url=url, storage=storage.connection_string)
+
+
+async def first_sync(url: str, storage: str) -> dict[str, Any]:
+    """The engine's part: a run from its request to its closing, in a worker that has served another tenant before."""
+    from benchmarks.installation import OTHER_TENANT, Installation
+    from cloud.tables import AzureTables
+
+    tables = AzureTables(connection_string=storage)
+    house = Installation(tables, url=url)
+    await house.connect(OTHER_TENANT, targets={"include": [person_id(0)]})
+    await house.night(OTHER_TENANT)
+    await house.connect()
+    before = await _statistics(url)
+    watch = Watch.start()
+    run = await house.night()
+    taken: dict[str, Any] = dict(watch.read())
+    served = await _statistics(url)
+    assert (run.state, run.counts.created) == ("succeeded", PEOPLE * MAILBOXES), run
+    await house.close()
+    return {**taken, **{f"server{name[0].upper()}{name[1:]}": served[name] - before[name] for name in before}}
+
+
+async def bare_client(url: str, batches: str) -> dict[str, Any]:
+    """The same batches, one at a time per mailbox, without any thought."""
+    import httpx
+    import orjson
+
+    lanes: dict[bytes, list[bytes]] = defaultdict(list)
+    for body in _recorded(Path(batches).read_bytes()):  # noqa: ASYNC240 - before anything is measured
+        mailboxes = set(re.findall(rb'"url":"/users/([^/]+)/', body))
+        lanes[mailboxes.pop() if len(mailboxes) == 1 else b""].append(body)
+    shared = lanes.pop(b"", [])
+    headers = {"Authorization": "Bearer " + "t" * 1200, "Content-Type": "application/json"}
+
+    async with httpx.AsyncClient(headers=headers, timeout=100) as client:
+
+        async def lane(bodies: list[bytes]) -> int:
+            answered = 0
+            for body in bodies:
+                response = await client.post(f"{url}/v1.0/$batch", content=body)
+                answered += len(orjson.loads(response.content)["responses"])
+            return answered
+
+        await client.get(f"{url}/statistics")
+        watch = Watch.start()
+        answered = await lane(shared) + sum(await asyncio.gather(*(lane(bodies) for bodies in lanes.values())))
+        taken: dict[str, Any] = dict(watch.read())
+        served = (await client.get(f"{url}/statistics")).json()
+    assert answered == served["requests"]
+    return {**taken, "serverBatches": served["batches"]}
+
+
+def _recorded(content: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(content):
+        end = at + 4 + int.from_bytes(content[at : at + 4], "big")
+        yield content[at + 4 : end]
+        at = end
+
+
+async def _statistics(url: str) -> dict[str, Any]:
+    import httpx
+
+    async with httpx.AsyncClient() as client:
+        answer: dict[str, Any] = (await client.get(f"{url}/statistics")).json()
+    return answer

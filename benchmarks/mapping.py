@@ -1,0 +1,43 @@
+"""Selection and mapping: from directory users to contacts ready to be written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.isolated import Watch, isolated
+from benchmarks.progress import Step
+
+PEOPLE = 50_000
+MOST_SECONDS = 5.0
+
+
+def measure(step: Step) -> dict[str, Any]:
+    """Map the demo tenant's people, many of them."""
+    step.say(f"{PEOPLE:,} people")
+    taken = isolated("benchmarks.mapping:map_people", people=PEOPLE)
+    return {
+        "people": PEOPLE,
+        "selected": taken["selected"],
+        "seconds": {"value": round(taken["seconds"], 2), "atMost": MOST_SECONDS},
+        "microsecondsPerPerson": round(taken["seconds"] / PEOPLE * 1e6),
+        "peakMB": round(taken["peakMB"]),
+    }
+
+
+def map_people(people: int) -> dict[str, Any]:
+    """What a run does with each object of the directory between reading and storing it."""
+    from local.m365.people import demo
+    from sync_core.contacts import item_of
+    from sync_core.directory import is_person, merge
+    from sync_core.fingerprints import Fingerprinter
+
+    users = [{"accountEnabled": True, **user} for user in demo(people, people // 2)["users"]]
+    fingerprinter = Fingerprinter(b"k" * 32, "abc")
+    selected = 0
+    watch = Watch.start()
+    for raw in users:
+        user = merge(None, raw)
+        if is_person(user):
+            item_of(user, installation="benchmark", sync="people", fingerprinter=fingerprinter, default_country="DE")
+            selected += 1
+    return {**watch.read(), "selected": selected}

@@ -75,7 +75,7 @@ def settle_keys(wanted: Iterable[str], held: Iterable[str]) -> dict[str, str]:
     remaining = set(held)
     settled = {key: key for key in open_keys & remaining}
     open_keys -= settled.keys()
-    by_source_key = {part: key for key in sorted(open_keys, reverse=True) for part in key.split("+")}
+    by_source_key = {part: key for key in sorted(open_keys) for part in key.split("+")}
     for key in sorted(remaining - settled.keys()):
         heirs = (by_source_key[part] for part in key.split("+") if part in by_source_key)
         heir = next((heir for heir in heirs if heir not in settled), None)
@@ -86,7 +86,11 @@ def settle_keys(wanted: Iterable[str], held: Iterable[str]) -> dict[str, str]:
 
 def _address(entries: list[_Entry]) -> str:
     """What identifies a person besides the key: the primary address that the first source knows, compared without case."""
-    return next((mail.strip().casefold() for entry in entries if (mail := entry.person.attributes.get("mail"))), "")
+    for entry in entries:
+        mail = entry.person.attributes.get("mail")
+        if mail:
+            return str(mail).strip().casefold()
+    return ""
 
 
 def _shared_within_a_source(people: list[list[_Entry]]) -> bool:

@@ -52,6 +52,11 @@ def test_one_object_in_two_sources_is_one_person_with_or_without_address() -> No
     assert keys([person("u:1")], [person("u:1", "a@x")], [person("o:2", "a@x")]) == ["o:2+u:1"]
 
 
+def test_an_object_that_a_source_tells_twice_is_one_person() -> None:
+    (merged,) = merge_people([[person("u:1", surname="A"), person("u:1", surname="B", city="C")]])
+    assert merged == Merged("u:1", {"surname": "A", "city": "C"})
+
+
 # --- whose fields ---------------------------------------------------------------------------------------------------------
 
 

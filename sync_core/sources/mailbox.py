@@ -24,6 +24,7 @@ DEFAULT_FOLDER = "default"
 """The name that stands for the mailbox's own Contacts folder."""
 
 _CONTACTS = "contacts"
+_KEY = "key"
 _LOOKS = 3  # so many items are looked at one by one; for more the folder is listed, 999 to a request
 
 _SAME = ("displayName", "givenName", "surname", "companyName", "department", "jobTitle", "officeLocation", "mobilePhone")
@@ -48,12 +49,12 @@ class MailboxContacts(Source):
 
     async def refresh(self) -> SourceHead:
         """Bring what we know of the folder up to date."""
-        return await bring_up_to_date(self._reading, self.id, self._pages, _person, asked=",".join(OWNED_FIELDS))
+        return await bring_up_to_date(self._reading, self.id, self._pages, _kept, asked=",".join(OWNED_FIELDS))
 
     async def people(self, heads: Heads) -> AsyncIterator[Person]:
-        """Every contact, by "c:" and a hash of its immutable id."""
-        async for item_id, person in self._reading.store(self.id).objects(heads[self.id]):
-            yield f"c:{short_hash(self._mailbox, item_id)}", person
+        """Every contact, by "c:" and a hash of the id that it had first."""
+        async for _, person in self._reading.store(self.id).objects(heads[self.id]):
+            yield person.pop(_KEY), person
 
     async def _pages(self, link: str | None) -> AsyncIterator[SourcePage]:
         mailboxes = self._reading.graph.mailboxes(self._reading.tenant)
@@ -72,9 +73,36 @@ class MailboxContacts(Source):
             raise (DeltaExpiredError if link is not None else SourceError)(error.detail) from None
         finally:
             self._reading.spent.add(mailboxes.spent)
-        people = [{"id": item_id, **changes[item_id].fields} for item_id in present if item_id not in ours]
-        gone = [item_id for item_id, change in changes.items() if change.removed or item_id in ours]
-        yield SourcePage(people, gone, orjson.dumps([folder, start]).decode())
+        people = {item_id: _person(changes[item_id].fields) for item_id in present if item_id not in ours}
+        gone = {item_id for item_id, change in changes.items() if change.removed or item_id in ours}
+        keys = await self._keys(people, gone, in_full=link is None) if people else {}
+        changed = [{"id": item_id, _KEY: keys[item_id], **person} for item_id, person in people.items()]
+        yield SourcePage(changed, list(gone), orjson.dumps([folder, start]).decode())
+
+    async def _keys(self, people: Mapping[str, dict[str, Any]], gone: set[str], *, in_full: bool) -> dict[str, str]:
+        """The key of each item. Ids change when a mailbox moves: who left and came under another id keeps the key."""
+        known = await self._known()
+        heirs: dict[bytes, list[str]] = {}
+        keys: dict[str, str] = {}
+        for item_id, person in known.items():
+            key = person.pop(_KEY)
+            if item_id in people or not (in_full or item_id in gone):
+                keys[item_id] = key
+            else:
+                heirs.setdefault(_content(person), []).append(key)
+        taken = set(keys.values())
+        for item_id, person in people.items():
+            if item_id not in keys:
+                left = heirs.get(_content(person))
+                key = left.pop() if left else f"c:{short_hash(self._mailbox, item_id)}"
+                keys[item_id] = key if key not in taken else f"c:{short_hash(self._mailbox, item_id, key)}"
+                taken.add(keys[item_id])
+        return keys
+
+    async def _known(self) -> dict[str, dict[str, Any]]:
+        store = self._reading.store(self.id)
+        head = await store.head()
+        return {item_id: person async for item_id, person in store.objects(head)} if head is not None else {}
 
     async def _locate(self, mailboxes: Mailboxes) -> str:
         """The folder by its name, the topmost one if there are several."""
@@ -104,8 +132,17 @@ def _is_marked(mark: str | None) -> bool:
     return mark is not None and marks.parse(mark) is not None
 
 
-def _person(_previous: Mapping[str, Any] | None, contact: Mapping[str, Any]) -> dict[str, Any]:
-    """The contact in the properties of a user. A delta always tells all of a contact."""
+def _content(person: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(person, option=orjson.OPT_SORT_KEYS)
+
+
+def _kept(_previous: Mapping[str, Any] | None, person: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a contact: a delta always tells all of it."""
+    return {name: value for name, value in person.items() if name != "id"}
+
+
+def _person(contact: Mapping[str, Any]) -> dict[str, Any]:
+    """The contact in the properties of a user."""
     emails = list(_addresses(contact.get("emailAddresses")))
     address = contact.get("businessAddress") or {}
     return directory.merge(

@@ -1,0 +1,286 @@
+"""The planted faults: each is a mistake that somebody could make, and stands for a way to lose or double people's contacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AUDITS = "tests/engine/test_audits.py"
+INTERRUPTIONS = "tests/engine/test_interruptions.py"
+REMOVAL = "tests/engine/test_removal.py"
+SAFEGUARDS = "tests/engine/test_safeguards.py"
+BATCHES = "tests/graph/test_batches.py"
+DIRECTORY = "tests/graph/test_directory.py"
+MAILBOXES = "tests/graph/test_mailboxes.py"
+ENCRYPTION = "tests/gdpr/test_encryption.py"
+RETENTION = "tests/gdpr/test_retention.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """In one file, text that stands there once, and what to write instead."""
+
+    file: str
+    search: str
+    replace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A mistake and the tests that must notice it."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+def _fault(name: str, file: str, search: str, replace: str, *tests: str) -> Fault:
+    return Fault(name, (Edit(file, search, replace),), tests)
+
+
+FAULTS = (
+    # --- writes whose answer is lost ---
+    _fault(
+        "a create is repeated without looking it up",
+        "sync_core/engine/replicate.py",
+        "found = await work.mailboxes.find(replica.mailbox, replica.folder_id, mark)",
+        "found = []  # type: ignore",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "the batch layer repeats a create",
+        "cloud/graph/requests.py",
+        'return _Template("POST", url, repeatable=False, body=True)',
+        'return _Template("POST", url, repeatable=True, body=True)',
+        BATCHES,
+        MAILBOXES,
+    ),
+    _fault(
+        "no late look after a lost answer",
+        "sync_core/engine/replicate.py",
+        "replica.look_after = work.context.now() + LATE_WRITE",
+        "pass",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "no late look after a worker broke off",
+        "sync_core/engine/work.py",
+        "replica.look_after = now + LATE_WRITE",
+        "pass",
+        SAFEGUARDS,
+        INTERRUPTIONS,
+    ),
+    # --- lost is not empty ---
+    _fault(
+        "a missing page of a source counts as empty",
+        "sync_core/state/sources.py",
+        'raise LostPagesError("a page of the source is gone")',
+        "return {}",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a missing page of a snapshot counts as empty",
+        "sync_core/state/snapshots.py",
+        'raise LostPagesError("a page of the snapshot is gone")',
+        "return {}",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a missing bucket of a ledger counts as empty",
+        "sync_core/state/ledgers.py",
+        'raise LostPagesError("a bucket of the ledger is gone")',
+        "ledger.loaded.update({number: {} for number in wanted})",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a source's head is trusted without its pages",
+        "sync_core/state/sources.py",
+        "return head if all(_row(page.generation, number) in stored for number, page in enumerate(head.pages)) else None",
+        "return head",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a snapshot's head is trusted without its pages",
+        "sync_core/state/snapshots.py",
+        "return head if len(stored) == len(head.digests) else None",
+        "return head",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a directory page without links is the last one",
+        "cloud/graph/directory.py",
+        'raise SourceError("a page needs one link: to the next page or for the next time")',
+        "pass",
+        DIRECTORY,
+    ),
+    _fault(
+        "the delta link advances before the pages",
+        "sync_core/engine/directory_source.py",
+        "    for number, objects in by_page.items():",
+        "    await _flip(store, SourceHead(known.pages, known.count, known.full_at, link), known)\n"
+        "    known = await store.head() or known\n"
+        "    for number, objects in by_page.items():",
+        INTERRUPTIONS,
+    ),
+    _fault(
+        "the directory's delta forgets who was removed",
+        "sync_core/engine/directory_source.py",
+        "news[gone] = [None]",
+        "pass",
+        SAFEGUARDS,
+    ),
+    # --- ages ---
+    _fault(
+        "a delta renews the age of the whole source",
+        "sync_core/engine/directory_source.py",
+        "SourceHead(tuple(refs), count, known.full_at, link)",
+        "SourceHead(tuple(refs), count, context.now(), link)",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a look at the folder renews the age of the ledger",
+        "sync_core/state/ledgers.py",
+        "plain, read_at=head.listed_at)",
+        "plain, read_at=head.folder_seen_at)",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a ledger never grows old",
+        "sync_core/engine/replicate.py",
+        "age >= timedelta(days=_RELIST_FROM_DAY + spread % _RELIST_SPREAD_DAYS)",
+        "age >= timedelta(days=400)",
+        SAFEGUARDS,
+    ),
+    # --- throttling ---
+    _fault(
+        "a batch item's 429 is final",
+        "cloud/graph/batch.py",
+        "pending = [index for index in pending if patience.is_worth(results[index], repeatable=requests[index].repeatable)]",
+        "pending = []",
+        BATCHES,
+    ),
+    _fault(
+        "two batches of a mailbox at a time",
+        "cloud/graph/batch.py",
+        "return self._locks.setdefault((tenant, mailbox.lower()), asyncio.Lock())",
+        "return asyncio.Lock()",
+        BATCHES,
+    ),
+    # --- what is not ours ---
+    Fault(
+        "an unmarked item is adopted in place of a missing one",
+        (
+            Edit("sync_core/engine/audit.py", "            if work.our_key(item) is not None:", "            if True:"),
+            Edit(
+                "sync_core/planning.py",
+                "key = key_in(item.mark, installation, sync)",
+                "key = key_in(item.mark, installation, sync) or next((k for k in previous if k not in by_key), None)",
+            ),
+        ),
+        (SAFEGUARDS,),
+    ),
+    _fault(
+        "everything in our folder is deleted with the sync",
+        "sync_core/engine/removal.py",
+        "if work.our_key(item) is not None:\n                ids.append(item.item_id)",
+        "if True:\n                ids.append(item.item_id)",
+        SAFEGUARDS,
+        REMOVAL,
+    ),
+    _fault(
+        "a folder is deleted though something foreign is in it",
+        "sync_core/engine/removal.py",
+        "        if foreign or ",
+        "        if ",
+        SAFEGUARDS,
+        REMOVAL,
+    ),
+    _fault(
+        "an item that was moved keeps our mark",
+        "sync_core/engine/audit.py",
+        "        await work.mailboxes.unmark(replica.mailbox, seen.item_id)",
+        "        pass",
+        AUDITS,
+    ),
+    _fault(
+        "an item that left the folder counts as deleted unseen",
+        "sync_core/engine/audit.py",
+        "still = await _look_at_missing(work, replica, entry)",
+        "still = None",
+        AUDITS,
+    ),
+    # --- brakes ---
+    _fault(
+        "a mailbox's deletions have no brake",
+        "sync_core/engine/replicate.py",
+        "if not work.released and brakes.deletions(",
+        "if False and brakes.deletions(",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a source that shrinks has no brake",
+        "sync_core/engine/start.py",
+        "if brakes.drop(",
+        "if False and brakes.drop(",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "a release is never used up",
+        "sync_core/engine/start.py",
+        "sync.released_deletions = False",
+        "pass",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "every run is released",
+        "sync_core/engine/chunk.py",
+        "released=run.released,",
+        "released=True,",
+        SAFEGUARDS,
+    ),
+    # --- claims and runs ---
+    _fault(
+        "a claim does not mark the replica dirty",
+        "sync_core/engine/chunk.py",
+        "rows = [replace(replica, dirty=True, owner=",
+        "rows = [replace(replica, owner=",
+        SAFEGUARDS,
+        INTERRUPTIONS,
+    ),
+    _fault(
+        "a lost claim is ignored",
+        "sync_core/engine/work.py",
+        'raise ClaimLostError("the claim has run out")',
+        "pass",
+        SAFEGUARDS,
+    ),
+    _fault(
+        "somebody else's claim is ignored",
+        "sync_core/engine/chunk.py",
+        "if any(one.owner and one.owned_until is not None and one.owned_until > now for one in replicas):",
+        "if False:",
+        SAFEGUARDS,
+        INTERRUPTIONS,
+    ),
+    _fault(
+        "a run is closed before its chunks are done",
+        "sync_core/engine/closing.py",
+        "if len(done) < run.chunks and ",
+        "if len(done) < 1 and ",
+        SAFEGUARDS,
+    ),
+    # --- privacy ---
+    _fault(
+        "a purge takes the register of replicas with it",
+        "sync_core/state/names.py",
+        "CACHES = (SOURCES, SNAPSHOTS, LEDGERS)",
+        "CACHES = (SOURCES, SNAPSHOTS, LEDGERS, REPLICAS)",
+        RETENTION,
+    ),
+    _fault(
+        "sealed bytes open anywhere within a tenant",
+        "gdpr/encryption.py",
+        'f"{self._tenant}|{place}".encode()',
+        "self._tenant.encode()",
+        ENCRYPTION,
+    ),
+)

@@ -39,7 +39,7 @@ OUTSIDE = (
 MAY_REACH_OUTSIDE = {"cloud", "composition", "local", "benchmarks", "tests"}
 
 # Inside sync_core, from the inside out. Modules directly in it are pure but for the ports.
-LAYERS = {"ports": 1, "state": 2, "engine": 3}
+LAYERS = {"ports": 1, "state": 2, "sources": 3, "engine": 4}
 IMPURE_MODULES = {
     *("asyncio", "concurrent", "io", "logging", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "selectors"),
     *("shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid.uuid4"),

@@ -1,7 +1,7 @@
 """A Graph that answers at once and thinks little, for measuring what talks to it: `python -m benchmarks.canned`.
 
 Every write succeeds, every folder is empty. Bodies are as large as Graph's own and ids are unique. /statistics tells what it
-takes itself; /change gives the first user another title.
+takes itself, /record does the same and records from then on, /change gives the first user another title.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import time
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -76,7 +76,8 @@ class Canned:
     def __init__(self, people: int, mailboxes: int, record: Path | None) -> None:
         self.base = ""
         self.calls = self.requests = 0
-        self._record = record.open("ab") if record else None
+        self._file = record
+        self._record: BinaryIO | None = None
         self._numbers = count(1)
         users = [orjson.dumps(user) for user in directory(people, mailboxes)]
         self._first = users[0]
@@ -93,7 +94,9 @@ class Canned:
             title = b'"jobTitle":"Chief %d"' % len(self._changes)
             self._changes.append(re.sub(rb'"jobTitle":"[^"]*"', title, self._first))
             return b"{}"
-        if path == b"/statistics":
+        if path == b"/record" and self._file:
+            self._record = self._file.open("wb")
+        if path in (b"/statistics", b"/record"):
             return orjson.dumps({"cpuSeconds": time.process_time(), "batches": self.calls, "requests": self.requests})
         return self._identity(path)
 
@@ -193,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.canned", description="A Graph that answers at once.")
     parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--mailboxes", type=int, default=20)
-    parser.add_argument("--record", type=Path, help="append every batch to this file, each after its length in 4 bytes")
+    parser.add_argument("--record", type=Path, help="where to record batches, each after its length in 4 bytes")
     options = parser.parse_args()
     exit_with_parent()
     asyncio.run(_serve(options))

@@ -18,8 +18,9 @@ def measure(step: Step) -> dict[str, Any]:
     return {
         "people": PEOPLE,
         "selected": taken["selected"],
-        "seconds": {"value": round(taken["seconds"], 2), "atMost": MOST_SECONDS},
-        "microsecondsPerPerson": round(taken["seconds"] / PEOPLE * 1e6),
+        # one thread that waits for nothing: its processor time, whatever else the machine does meanwhile
+        "cpuSeconds": {"value": round(taken["cpuSeconds"], 2), "atMost": MOST_SECONDS},
+        "microsecondsPerPerson": round(taken["cpuSeconds"] / PEOPLE * 1e6),
         "peakMB": round(taken["peakMB"]),
     }
 

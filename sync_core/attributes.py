@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from sync_core.countries import region
@@ -109,22 +108,17 @@ def _domain(person: Person) -> str:
     return str(person.get("mail", "")).rpartition("@")[2]
 
 
-def _property(name: str) -> Callable[[Person], str]:
-    read = itemgetter(name)
-    return lambda person: read(person) if name in person else ""
+TEXTS: tuple[str, ...] = (
+    *("department", "companyName", "officeLocation", "jobTitle", "city", "state", "employeeType", "displayName"),
+    *("userPrincipalName", "domain", *EXTENSION_ATTRIBUTES),
+)
+"""Attributes that are texts. `domain` is that of the e-mail address."""
 
 
-TEXTS: Mapping[str, Callable[[Person], str]] = {
-    **{
-        name: _property(name)
-        for name in (
-            *("department", "companyName", "officeLocation", "jobTitle", "city", "state", "employeeType", "displayName"),
-            *("userPrincipalName", *EXTENSION_ATTRIBUTES),
-        )
-    },
-    "domain": _domain,
-}
-"""Attributes that are texts; "" when a person has none. `domain` is that of the e-mail address."""
+def reader(name: str) -> Callable[[Person], str]:
+    """What reads one of the `TEXTS` from a person: "" for who has none."""
+    return _domain if name == "domain" else lambda person: person.get(name, "")
+
 
 FLAGS: Mapping[str, tuple[str, Callable[[Person], bool]]] = {
     "enabled": ("has an enabled account", lambda person: person.get("accountEnabled") is True),

@@ -115,11 +115,8 @@ def _share(span: timedelta, seed: str) -> timedelta:
 def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """When the local clock first shows `at` on `day`, or the first instant after the gap that it lies in, in UTC."""
     local = datetime.combine(day, at, tzinfo=zone)
-    # In a gap the two readings lie on both sides of it, the first one after it; otherwise `later` is no earlier than `first`
-    first, later = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
-    if later >= first:
-        return first
-    before, after = later, first
+    # Read by the clock before a change and by the one after it: only in a gap does the first reading come out later
+    after, before = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     offset = after.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):
         middle = before + (after - before) // timedelta(seconds=2) * timedelta(seconds=1)

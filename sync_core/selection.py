@@ -261,7 +261,7 @@ def explain(selection: Selection, people: Iterable[Person]) -> list[Line]:
     for person in people:
         for at, (_, _, holds) in enumerate(parts):
             counts[at] += holds(person)
-    return [Line(path, words, count) for (path, words, _), count in zip(parts, counts, strict=True)]
+    return [Line(path, words, counts[at]) for at, (path, words, _) in enumerate(parts)]
 
 
 def _items(value: object) -> Iterable[object]:
@@ -273,7 +273,7 @@ def _everybody(_person: Person) -> bool:
 
 
 def _id(person: Person) -> str:
-    return str(person.get("id", "")).lower()
+    return str(person.get("id")).lower()  # "none" is nobody's
 
 
 def _among(ids: frozenset[str]) -> Predicate:
@@ -317,7 +317,7 @@ def _one_of(read: Callable[[Person], str], values: frozenset[str], operator: str
 
 
 def _text_test(test: TextTest) -> Predicate:
-    read = attributes.TEXTS[test.attribute]
+    read = attributes.reader(test.attribute)
     values = tuple(map(fold, test.values))
     match test.operator:
         case "contains":

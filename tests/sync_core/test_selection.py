@@ -259,6 +259,7 @@ def nested(depth: int) -> dict[str, Any]:
     [
         ({"all": [SALES, text("shoeSize", "is", "9")]}, "rule.all.1.attribute", "unknown attribute: use one of department"),
         ({"all": [SALES, {"attribute": 7, "operator": "is", "values": ["9"]}]}, "rule.all.1.attribute", "string"),
+        ({"attribute": ["city"], "operator": "is", "values": ["9"]}, "rule.attribute", "string"),
         ({"any": [{"not": text("department", "equals", "x")}]}, "rule.any.0.not.operator", "'is', 'is_not', 'contains', 's"),
         (text("country", "contains", "x"), "rule.operator", "'is', 'is_not' or 'is_empty'"),
         (text("userType", "is_empty"), "rule.operator", "'is' or 'is_not'"),

@@ -36,8 +36,16 @@ def failures_alike(results: Iterable[MailboxResult], targets: int) -> str | None
 
     Leave out mailboxes that were set aside before this run: what is known is no alarm.
     """
-    reasons = Counter(result.reason for result in results if result.outcome in _FAILURES and result.reason)
-    alike = (
-        reason for reason, count in reasons.most_common() if count >= _ALIKE_AT_LEAST and count * 100 > targets * _ALIKE_PERCENT
-    )
+    reasons = Counter(result.reason for result in failed(results))
+    alike = (reason for reason, count in reasons.most_common() if may_be_alike(count, targets))
     return next(alike, None)
+
+
+def failed(results: Iterable[MailboxResult]) -> list[MailboxResult]:
+    """Those that count as failures."""
+    return [result for result in results if result.outcome in _FAILURES and result.reason]
+
+
+def may_be_alike(failures: int, targets: int) -> bool:
+    """Whether so many failures are too many, should all have the same reason."""
+    return failures >= _ALIKE_AT_LEAST and failures * 100 > targets * _ALIKE_PERCENT

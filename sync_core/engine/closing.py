@@ -14,7 +14,7 @@ from sync_core.errors import NotFoundError, Reason
 from sync_core.messages import RunCheck
 from sync_core.model import MailboxResult, ReplicaState, RunState
 from sync_core.state import replicas as register
-from sync_core.state.runs import Chunk, Run, all_chunks, load_run
+from sync_core.state.runs import Chunk, Run, all_chunks, count_failures, load_run, open_chunks
 from sync_core.state.syncs import Sync, load_sync, remove_sync
 
 _RESEND_EVERY = 15
@@ -35,6 +35,9 @@ async def check_run(context: Context, message: RunCheck) -> None:
         return
     if run.state is RunState.QUEUED:
         return
+    if sync is not None and not await _is_over(context, run):
+        await _wait(context, run, sync, message)
+        return
     chunks = [chunk async for chunk in all_chunks(context.tables, run.tenant, run.run) if chunk.number < run.chunks]
     done = [chunk for chunk in chunks if chunk.done]
     results = [result for chunk in done for result in chunk.results]
@@ -42,17 +45,30 @@ async def check_run(context: Context, message: RunCheck) -> None:
     # where everything is to go anyway, there is nothing to hold
     alike = None if deleting else brakes.failures_alike(_news(chunks, results), run.targets)
     if len(done) < run.chunks and alike is None and sync is not None:
-        if sync.active_since is not None and context.now() - sync.active_since >= STUCK_AFTER / 3:
-            await _stay_alive(context, run)
-        if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
-            waiting = [chunk for chunk in chunks if not chunk.done][:CHUNKS_AHEAD]
-            for chunk in waiting:
-                await runs.send_chunk(context, run, chunk.number, part=chunk.part)
-        await runs.send_check(context, run, attempt=message.attempt + 1)
+        await _wait(context, run, sync, message)
         return
     _sum_up(run, chunks, results)
     purge = sync is not None and sync.definition.purge_after_sync
     await _close(context, run, deleting=deleting, purge=purge, alike=alike, chunks=chunks)
+
+
+async def _is_over(context: Context, run: Run) -> bool:
+    """Whether all chunks may be done, or too many mailboxes failed alike: only then it pays to read every chunk."""
+    waiting = await open_chunks(context.tables, run.tenant, run.run)
+    if not any(number < run.chunks for number, _ in waiting):
+        return True
+    return brakes.may_be_alike(await count_failures(context.tables, run.tenant, run.run), run.targets)
+
+
+async def _wait(context: Context, run: Run, sync: Sync, message: RunCheck) -> None:
+    """Look again later; now and then send what is still open once more."""
+    if sync.active_since is not None and context.now() - sync.active_since >= STUCK_AFTER / 3:
+        await _stay_alive(context, run)
+    if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
+        waiting = await open_chunks(context.tables, run.tenant, run.run)
+        for number, part in [chunk for chunk in waiting if chunk[0] < run.chunks][:CHUNKS_AHEAD]:
+            await runs.send_chunk(context, run, number, part=part)
+    await runs.send_check(context, run, attempt=message.attempt + 1)
 
 
 async def _stay_alive(context: Context, run: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from sync_core.brakes import failed
 from sync_core.errors import NotFoundError
 from sync_core.model import Counts, MailboxResult, Replica, ReplicaState, RunState, Spent
 from sync_core.ports import Compare, Entity, Insert, Put, Replace, Row, Tables
@@ -145,6 +146,12 @@ async def open_chunks(tables: Tables, tenant: str, run: str) -> list[tuple[int, 
     return [(int(entity.row), int(str(entity.values["Part"]))) async for entity in rows]
 
 
+async def count_failures(tables: Tables, tenant: str, run: str) -> int:
+    """How many mailboxes of a run have failed so far."""
+    rows = tables.query(CHUNKS, partition(tenant, run), where=Compare("Failed", "gt", 0), select=["Failed"])
+    return sum([int(str(entity.values["Failed"])) async for entity in rows])
+
+
 def _chunk_row(number: int) -> str:
     return f"{number:06d}"
 
@@ -204,6 +211,7 @@ def _encode_chunk(chunk: Chunk) -> Row:
     return {
         "Replicas": orjson.dumps([asdict(replica) for replica in chunk.replicas]),
         "Done": chunk.done,
+        "Failed": len(failed(chunk.results)),
         "Part": chunk.part,
         "Results": orjson.dumps([asdict(result) for result in chunk.results]),
         "Carried": orjson.dumps({mailbox: asdict(carried) for mailbox, carried in chunk.carried.items()}),

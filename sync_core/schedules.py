@@ -63,9 +63,9 @@ class Weekly(_AtLocalTime):
     days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)]
 
 
-def _tag(value: Any) -> str | None:
+def _tag(value: Any) -> str:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return f"schedule[{kind}]" if kind in ("manual", "hourly", "daily", "weekly") else None
+    return f"schedule[{kind}]"
 
 
 Schedule: TypeAlias = Annotated[
@@ -82,7 +82,7 @@ Schedule: TypeAlias = Annotated[
 
 
 def next_after(schedule: Schedule, now: datetime, *, spread_seed: str) -> datetime | None:
-    """The first time of a schedule after `now`, in UTC; None when there is none.
+    """The first time of a schedule after `now`, both in UTC; None when there is none.
 
     `spread_seed` names the sync (tenant and sync id): it decides where in the spread its time lies, always the same.
     A local time that a day lacks, when clocks go forward, is the first instant after the gap; of one that a day has twice it is
@@ -99,7 +99,8 @@ def next_after(schedule: Schedule, now: datetime, *, spread_seed: str) -> dateti
             days = DAYS if isinstance(schedule, Daily) else schedule.days
             zone, at = ZoneInfo(schedule.time_zone), time.fromisoformat(schedule.at)
             late = _share(timedelta(minutes=schedule.spread_minutes), spread_seed)
-            day = (now - late).astimezone(zone).date() - timedelta(days=1)
+            # Far enough back for any zone, gap and spread
+            day = now.date() - timedelta(days=2)  # pragma: no mutate (further back only costs time)
             while DAYS[day.weekday()] not in days or (start := _instant(day, at, zone) + late) <= now:
                 day += timedelta(days=1)
             return start

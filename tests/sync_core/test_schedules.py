@@ -77,6 +77,7 @@ def test_a_local_time_moves_in_utc_with_the_clocks() -> None:
         ("00:00", "UTC", "2026-01-01 00:00", "2026-01-02 00:00"),
         ("23:59", "Pacific/Kiritimati", "2026-01-01 09:58", "2026-01-01 09:59"),
         ("00:01", "Pacific/Niue", "2026-01-01 11:00", "2026-01-01 11:01"),
+        ("23:30", "Pacific/Niue", "2026-01-03 10:00", "2026-01-03 10:30"),
     ],
 )
 def test_odd_clocks(at: str, zone: str, start: str, expected: str) -> None:

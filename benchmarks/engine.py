@@ -58,17 +58,18 @@ def measure(step: Step) -> dict[str, Any]:
         "batches": turns[0][0]["serverBatches"],
         "runs": RUNS,
         "engine": {"cpuSeconds": median("cpuSeconds", 0), "seconds": median("seconds", 0), "peakMB": median("peakMB", 0)},
-        "bare": {
+        "bareOnPlainHttpx": {
             "cpuSeconds": median("cpuSeconds", 1),
             "seconds": median("seconds", 1),
-            "cpuRatio": {"value": ratio("cpuSeconds", 1), "atMost": MOST_CPU},
-            "wallRatio": {"value": ratio("seconds", 1), "atMost": MOST_WALL},
+            "cpuRatio": ratio("cpuSeconds", 1),
+            "wallRatio": ratio("seconds", 1),
         },
-        "bareOnOurConnections": {
+        "bare": {
             "cpuSeconds": median("cpuSeconds", 2),
             "seconds": median("seconds", 2),
-            "cpuRatio": ratio("cpuSeconds", 2),
-            "wallRatio": ratio("seconds", 2),
+            # the limits hold for this one: against a slower HTTP client, the ratio would speak of that client
+            "cpuRatio": {"value": ratio("cpuSeconds", 2), "atMost": MOST_CPU},
+            "wallRatio": {"value": ratio("seconds", 2), "atMost": MOST_WALL},
         },
         "server": {"cpuSeconds": median("serverCpuSeconds", 0)},
     }

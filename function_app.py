@@ -5,6 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 import api.admin
+import api.sources
 from composition import context
 from gdpr import purge
 from sync_core import messages
@@ -15,6 +16,7 @@ STORAGE = "AzureWebJobsStorage"
 
 app = func.FunctionApp()
 app.register_functions(api.admin.blueprint)
+app.register_functions(api.sources.blueprint)
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", use_monitor=True)

@@ -17,6 +17,7 @@ from sync_core.state.names import (
     LEDGERS,
     POISON,
     READ_AT,
+    REFUSALS,
     REPLICAS,
     RUNS,
     SNAPSHOTS,
@@ -28,6 +29,7 @@ from sync_core.state.names import (
 )
 from sync_core.state.rows import MOST_WRITES
 from sync_core.state.runs import new_run_id
+from sync_core.state.sources import FILE, PUSH
 
 CACHE_LIMIT = timedelta(days=60)
 """Nothing read from Microsoft is held longer."""
@@ -42,12 +44,16 @@ Deleted = Counter[str]
 
 
 async def purge_caches(tables: Tables, tenant: str, sync: str | None = None) -> Deleted:
-    """Empty a tenant's caches, or what one sync needs of them: its snapshots and ledgers, and the sources, which syncs share."""
+    """Empty a tenant's caches, or what one sync needs of them: its snapshots and ledgers, and the sources, which syncs share.
+
+    Only the tenant's whole takes uploads and pushed items along: no sync could read those again.
+    """
     start, end = partitions_of(tenant)
     deleted = Deleted()
     for table in CACHES:
         if sync is None or table == SOURCES:
             rows = tables.scan(table, partitions_from=start, partitions_to=end, select=())
+            rows = rows if sync is None else _readable_again(rows)
         else:
             rows = tables.query(table, partition(tenant, sync), select=())
         deleted[table] += await _delete(tables, table, rows)
@@ -74,7 +80,7 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
 
 async def tenants_with_data(tables: Tables) -> AsyncIterator[str]:
     """Every tenant that has a row in any table, in order. Takes one request per tenant and table, however many rows there are."""
-    names = (TENANTS, SYNCS, REPLICAS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, POISON)
+    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, POISON)
     tenant: str | None = ""
     upcoming = dict.fromkeys(names, "")
     while tenant is not None:
@@ -94,6 +100,12 @@ async def _first_tenant(tables: Tables, table: str, *, after: str) -> str | None
     async for entity in tables.scan(table, partitions_from=end, select=(), limit=1):
         return entity.partition.partition(":")[0]
     return None
+
+
+async def _readable_again(rows: AsyncIterator[Entity]) -> AsyncIterator[Entity]:
+    async for entity in rows:
+        if not entity.partition.partition(":")[2].startswith((FILE, PUSH)):
+            yield entity
 
 
 async def _delete(tables: Tables, table: str, rows: AsyncIterator[Entity]) -> int:

@@ -32,10 +32,10 @@ def bucket_count(items: int, current: int | None) -> int:
     return 1 << max(needed - 1, 0).bit_length()
 
 
-def digest(entries: Iterable[tuple[str, str]]) -> str:
-    """What a page of (key, fingerprint) pairs holds, in whatever order they come."""
+def digest(entries: Iterable[tuple[str, str]], policies: str = "") -> str:
+    """What a page of (key, fingerprint) pairs holds, in whatever order they come, and the policies it is applied under."""
     lines = sorted(f"{key}\0{fingerprint}\n" for key, fingerprint in entries)
-    return blake2b("".join(lines).encode(), digest_size=8).hexdigest()
+    return blake2b((policies + "".join(lines)).encode(), digest_size=8).hexdigest()
 
 
 def combined(digests: Sequence[str]) -> str:

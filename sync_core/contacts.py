@@ -1,8 +1,8 @@
 """From a directory user to the contact that phones show.
 
-We own the properties in `OWNED_FIELDS` and no other: a user's own notes, birthday or photo on a contact stay. Every owned field
-is always written, empty ones as null, so that what was removed in the directory is removed in the mailbox too. `fileAs` is left
-to Exchange, which files by name.
+We own the properties in `OWNED_FIELDS`, unless a sync has rules of its own (see `fields`), and no other: a user's own notes,
+birthday or photo on a contact stay. Every owned field is written, empty ones as null, so that what was removed in the directory
+is removed in the mailbox too. `fileAs` is left to Exchange, which files by name.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sync_core import marks
+from sync_core import marks, notes
 from sync_core.countries import region
 from sync_core.encoding import kept
 from sync_core.model import Item
 from sync_core.phones import international
 
 if TYPE_CHECKING:
+    from sync_core.fields import Fields
     from sync_core.fingerprints import Fingerprinter
 
 OWNED_FIELDS: tuple[str, ...] = (
@@ -35,6 +36,10 @@ OWNED_FIELDS: tuple[str, ...] = (
     "emailAddresses",
     "businessAddress",
 )
+"""What a sync owns that says nothing else."""
+
+FIELDS: tuple[str, ...] = (*OWNED_FIELDS, "categories", "personalNotes")
+"""What a sync can own."""
 
 MOST_EMAIL_ADDRESSES = 3
 MOST_BUSINESS_PHONES = 2
@@ -77,13 +82,16 @@ def item_of(
     fingerprinter: Fingerprinter,
     default_country: str | None,
     key: str | None = None,
+    fields: Fields | None = None,
 ) -> Item:
     """The user as an item ready to be written, our marks included. Equal users give equal bytes.
 
-    `key` is that of a person from another source, or from several.
+    `key` is that of a person from another source, or from several, `fields` the rules of the sync if it has any.
     """
     key = key or key_of(user)
     contact = contact_of(user, default_country=default_country)
+    if fields is not None:
+        contact = fields.shaped(contact, user, country=_country(user, default_country))
     fingerprint = fingerprinter.of(contact)
     contact["singleValueExtendedProperties"] = [
         {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
@@ -131,6 +139,23 @@ def with_international_phones(person: Mapping[str, Any], default_country: str | 
     }
 
 
+def value_of(field: str, texts: Iterable[str | None], *, country: str | None, phones_as_is: bool = False) -> Any:
+    """What a field holds that is fed with these texts (not the address): the first of them, or as many as it takes."""
+    found = [text for text in texts if text]
+    match field:
+        case "mobilePhone" | "businessPhones":
+            numbers = list(filter(None, map(_text, found))) if phones_as_is else _phones(found, country)
+            return next(iter(numbers), None) if field == "mobilePhone" else numbers[:MOST_BUSINESS_PHONES]
+        case "emailAddresses":
+            return [{"address": email, "name": email} for email in _addresses(found)[:MOST_EMAIL_ADDRESSES]]
+        case "categories":
+            return sorted(set(filter(None, map(_text, found))))
+        case "personalNotes":
+            return notes.block("\r\n".join(filter(None, (_text(line) for text in found for line in text.splitlines()))))
+        case _:
+            return next(filter(None, map(_text, found)), None)
+
+
 def canonical(field: str, value: Any) -> bytes:
     """The form in which what we wrote equals what Graph reads back.
 
@@ -139,6 +164,8 @@ def canonical(field: str, value: Any) -> bytes:
     - Phones: white space and the punctuation ``( ) . - /`` gone, as phones reformat numbers they save. A list keeps its order.
     - E-mail addresses: the lower-case addresses in order. Their names are not compared: Exchange fills them in by itself, and
       they only ever change together with `displayName`.
+    - Categories: in any order.
+    - Notes: what stands in our block; the rest is the user's.
     - An address: its parts as text, in a fixed order.
     """
     if not value:
@@ -149,6 +176,10 @@ def canonical(field: str, value: Any) -> bytes:
         return _joined(filter(None, (_canonical_text(email.get("address")).lower() for email in value)))
     if field == "businessPhones":
         return _joined(filter(None, (_canonical_text(_PUNCTUATION.sub("", phone)) for phone in value)))
+    if field == "categories":
+        return _joined(sorted(filter(None, map(_canonical_text, value))))
+    if field == "personalNotes":
+        return _joined((_canonical_text(notes.block_text(value)),))
     if field == "mobilePhone":
         return _joined((_canonical_text(_PUNCTUATION.sub("", value)),))
     return _joined((_canonical_text(value),))
@@ -200,9 +231,12 @@ def _emails(user: Mapping[str, Any]) -> list[str]:
     """The primary address, then the aliases in a fixed order ("SMTP:" marks the primary one and sorts first); none twice."""
     aliases = [proxy[5:] for proxy in sorted(user.get("proxyAddresses") or ()) if proxy[:5].lower() == "smtp:"]
     # Every account gets aliases in the tenant's initial domain, which nobody writes to
-    known = [user.get("mail"), *(alias for alias in aliases if not alias.lower().endswith(".onmicrosoft.com"))]
+    return _addresses([user.get("mail"), *(alias for alias in aliases if not alias.lower().endswith(".onmicrosoft.com"))])
+
+
+def _addresses(texts: Iterable[str | None]) -> list[str]:
     found: dict[str, str] = {}
-    for address in map(_text, known):
+    for address in map(_text, texts):
         if address and "@" in address and len(address) < LONGEST:
             found.setdefault(address.lower(), address)
     return list(found.values())

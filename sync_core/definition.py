@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError, field_validator
 
 from sync_core.errors import InputError
+from sync_core.fields import Fields
 from sync_core.selection import Selection
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -115,6 +116,9 @@ class SyncDefinition(_Strict):
     sources: Annotated[tuple[SourceDefinition, ...], Field(min_length=1, max_length=MOST_SOURCES)] = (FromDirectory(),)
     selection: Selection = Selection()
     targets: Targets = Targets()
+    fields: Fields = Fields()
+    on_user_edit: Literal["overwrite", "keep"] = "overwrite"
+    on_user_delete: Literal["restore", "respect"] = "restore"
     brakes: Brakes = Brakes()
     every_hours: int | None = Field(default=24, ge=1, le=168)  # None: only when asked
     purge_after_sync: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_TEXTS = (
+TEXTS = (
     "displayName",
     "givenName",
     "surname",
@@ -31,7 +31,7 @@ _EXTENSIONS = "onPremisesExtensionAttributes"
 
 EXTENSION_ATTRIBUTES = tuple(f"extensionAttribute{number}" for number in range(1, 16))
 
-SELECT: tuple[str, ...] = ("id", *_TEXTS, *_LISTS, *_FLAGS, "assignedPlans", _EXTENSIONS)
+SELECT: tuple[str, ...] = ("id", *TEXTS, *_LISTS, *_FLAGS, "assignedPlans", _EXTENSIONS)
 """The properties to ask of /users/delta, all of them in the directory's own store: only those it tracks.
 
 https://learn.microsoft.com/graph/delta-query-overview#properties-stored-outside-of-the-main-data-store
@@ -62,7 +62,7 @@ def merge(previous: Mapping[str, Any] | None, raw: Mapping[str, Any]) -> dict[st
     """
     kept = dict(previous or {})
     kept["id"] = raw["id"]
-    for name in _TEXTS:
+    for name in TEXTS:
         if name in raw:
             kept[name] = (raw[name] or "").strip()
     for name in _LISTS:

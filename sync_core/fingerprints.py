@@ -1,47 +1,45 @@
 """Fingerprints: what an item's content was when we wrote it, without saying what it was.
 
-``<key id>.<schema>.<tags>``: one keyed 4-byte tag per owned field, in the order of `contacts.OWNED_FIELDS`, in base64url. Equal
-fingerprints mean equal items; a tag that differs names the field that does. Whoever reads a fingerprint in a mailbox cannot test
-guesses against it without the tenant's key.
+``<key id>.<schema>.<tags>``: one keyed 4-byte tag per field, in the order of `contacts.FIELDS`, in base64url. A field that the
+sync does not own has the neutral tag, zero, and neutral tags at the end are left out. Equal fingerprints mean equal items; a tag
+that differs names the field that does, or, neutral in one of the two, a field that is owned by now or no longer. Whoever reads a
+fingerprint in a mailbox cannot test guesses against it without the tenant's key.
 """
 
 from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from sync_core.contacts import OWNED_FIELDS, canonical
+from sync_core.contacts import FIELDS, OWNED_FIELDS, canonical
 
 SCHEMA = "a"
-"""Names the owned fields and their canonical form. Whoever changes either takes the next letter: all is then rewritten once."""
+"""Names the fields, their order and canonical form. Whoever changes these takes the next letter: all is then rewritten once.
+A field that comes last changes nothing for those who do not own it."""
 
 _TAG = 4
-_PADDING = "=" * (-len(OWNED_FIELDS) * _TAG % 3)
-_LENGTH = -(-len(OWNED_FIELDS) * _TAG * 4 // 3)
+_NEUTRAL = bytes(_TAG)
 
 
 class Fingerprinter:
-    """Makes and compares the fingerprints of one tenant."""
+    """Makes and compares the fingerprints of one sync, which owns `fields`, with the key of its tenant."""
 
-    def __init__(self, key: bytes, key_id: str) -> None:
+    def __init__(self, key: bytes, key_id: str, fields: Collection[str] = OWNED_FIELDS) -> None:
+        self.fields = tuple(name for name in FIELDS if name in fields)
         self._prefix = f"{key_id}.{SCHEMA}."
-        self._fields = []
-        for name in OWNED_FIELDS:
+        self._keyed = []
+        for name in FIELDS[: FIELDS.index(self.fields[-1]) + 1]:
             keyed = blake2b(key=key, digest_size=_TAG)
             keyed.update(name.encode() + b"\0")
-            self._fields.append((name, keyed))
+            self._keyed.append((name, keyed if name in fields else None))
+        self._blank = self._tags_of({})
 
     def of(self, fields: Mapping[str, Any]) -> str:
         """The fingerprint of an item's owned fields, whether we are about to write them or have read them back."""
-        tags = []
-        for name, keyed in self._fields:
-            tag = keyed.copy()
-            tag.update(canonical(name, fields.get(name)))
-            tags.append(tag.digest())
-        return self._prefix + urlsafe_b64encode(b"".join(tags))[:_LENGTH].decode()
+        return self._text(self._tags_of(fields))
 
     def known(self, fingerprint: str | None) -> bool:
         """Whether this is a fingerprint under our key and schema: only then does it say anything about content."""
@@ -52,18 +50,54 @@ class Fingerprinter:
         ours, theirs = self._tags(one), self._tags(other)
         if ours is None or theirs is None:
             return None
-        return tuple(
-            name
-            for at, name in enumerate(OWNED_FIELDS)
-            if ours[at * _TAG : (at + 1) * _TAG] != theirs[at * _TAG : (at + 1) * _TAG]
-        )
+        return tuple(name for name, tag, their_tag in zip(FIELDS, ours, theirs, strict=True) if tag != their_tag)
 
-    def _tags(self, fingerprint: str | None) -> bytes | None:
+    def edited(self, written: str | None, found: str) -> tuple[str, ...]:
+        """The fields that differ between what was `written` and what was `found`, of those owned then and now."""
+        before, after = self._tags(written), self._tags(found)
+        if before is None or after is None:
+            return ()
+        pairs = zip(FIELDS, before, after, strict=True)
+        return tuple(name for name, tag, found_tag in pairs if tag != found_tag and _NEUTRAL not in (tag, found_tag))
+
+    def is_blank(self, fingerprint: str, name: str) -> bool:
+        """Whether the item is known to have nothing in this field."""
+        tags, at = self._tags(fingerprint), FIELDS.index(name)
+        return tags is not None and at < len(self._blank) and tags[at] == self._blank[at]
+
+    def combined(self, fingerprint: str, other: str, names: Collection[str]) -> str:
+        """The fingerprint of an item that is like the first, but has the fields `names` from the other. Both must be known."""
+        ours, theirs = self._tags(fingerprint), self._tags(other)
+        if ours is None or theirs is None:
+            raise ValueError("cannot combine a fingerprint that is not known")
+        return self._text([their if name in names else tag for name, tag, their in zip(FIELDS, ours, theirs, strict=True)])
+
+    def _tags_of(self, fields: Mapping[str, Any]) -> list[bytes]:
+        tags = []
+        for name, keyed in self._keyed:
+            if keyed is None:
+                tags.append(_NEUTRAL)
+                continue
+            tag = keyed.copy()
+            tag.update(canonical(name, fields.get(name)))
+            tags.append(tag.digest())
+        return tags
+
+    def _text(self, tags: list[bytes]) -> str:
+        while tags[-1] == _NEUTRAL:
+            tags = tags[:-1]
+        return self._prefix + urlsafe_b64encode(b"".join(tags)).rstrip(b"=").decode()
+
+    def _tags(self, fingerprint: str | None) -> list[bytes] | None:
+        """The tags of all fields."""
         if not fingerprint or not fingerprint.startswith(self._prefix):
             return None
         text = fingerprint[len(self._prefix) :]
         try:
-            tags = urlsafe_b64decode(text + _PADDING)
+            tags = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (binascii.Error, ValueError):
             return None
-        return tags if len(text) == _LENGTH and len(tags) == len(OWNED_FIELDS) * _TAG else None
+        if not tags or len(tags) % _TAG or len(tags) > len(FIELDS) * _TAG or len(text) != -(-len(tags) * 4 // 3):
+            return None
+        tags = tags.ljust(len(FIELDS) * _TAG, b"\0")
+        return [tags[at : at + _TAG] for at in range(0, len(tags), _TAG)]

@@ -24,10 +24,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What we believe one mailbox holds for a key. An empty fingerprint means: ours, but of unknown content."""
+    """What we believe one mailbox holds for a key. An empty fingerprint means: ours, but of unknown content.
+
+    `kept` are the fields that the user has edited, where that is for the user to do.
+    """
 
     item_id: str
     fingerprint: str
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +95,16 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Overwrite our fields of an existing item. `was` is the key that the ledger knows it under until then, "" for the same."""
+    """Overwrite our fields of an existing item. `was` is the key that the ledger knows it under until then, "" for the same.
+
+    `then` is what the mailbox holds afterwards, when that is not all of the item.
+    """
 
     key: str
     item_id: str
     body: bytes
     was: str = ""
+    then: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)

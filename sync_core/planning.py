@@ -27,7 +27,7 @@ def plan(wanted: Mapping[str, Item], held: Mapping[str, Held]) -> list[Operation
     updates: list[Operation] = [
         Update(key, held[key].item_id, wanted[key].body)
         for key in sorted(wanted.keys() & held.keys())
-        if wanted[key].fingerprint != held[key].fingerprint
+        if wanted[key].fingerprint != held[key].fingerprint or held[key].kept
     ]
     deletes: list[Operation] = [Delete(key, held[key].item_id) for key in sorted(held.keys() - wanted.keys())]
     return creates + updates + deletes
@@ -100,9 +100,15 @@ def read_listing(
     return listing
 
 
-def compare_fields(item: SeenItem, fingerprinter: Fingerprinter) -> str:
-    """The fingerprint of what an item really holds, "" when its fields were not read."""
-    return fingerprinter.of(item.fields) if item.fields is not None else ""
+def compare_fields(item: SeenItem, fingerprinter: Fingerprinter, *, keep_edits: bool = False) -> Held:
+    """What an item really holds: of unknown content when its fields were not read.
+
+    With `keep_edits`, those fields are kept that differ from what the item's own fingerprint says we wrote.
+    """
+    if item.fields is None:
+        return Held(item.item_id, "")
+    found = fingerprinter.of(item.fields)
+    return Held(item.item_id, found, fingerprinter.edited(item.fingerprint, found) if keep_edits else ())
 
 
 @dataclass(slots=True)
@@ -119,8 +125,10 @@ class AuditFindings:
     unknown: list[str] = field(default_factory=list)
 
 
-def judge_changes(changes: Iterable[ItemChange], held: Mapping[str, Held], fingerprinter: Fingerprinter) -> AuditFindings:
-    """Judge a folder's changes against its ledger.
+def judge_changes(
+    changes: Iterable[ItemChange], held: Mapping[str, Held], fingerprinter: Fingerprinter, *, keep_edits: bool = False
+) -> AuditFindings:
+    """Judge a folder's changes against its ledger. With `keep_edits`, the fields that the user has changed are kept from now on.
 
     Changes come repeatedly and are replayed: the last one of each item counts. Our own writes come back in them too, and Exchange
     reports changes that nobody made: an item whose fields are as we wrote them is no finding.
@@ -137,7 +145,8 @@ def judge_changes(changes: Iterable[ItemChange], held: Mapping[str, Held], finge
         else:
             fingerprint = fingerprinter.of(change.fields)
             if fingerprint != held[key].fingerprint:
-                findings.edited[key] = Held(item_id, fingerprint)
+                edited = {*held[key].kept, *fingerprinter.edited(held[key].fingerprint, fingerprint)} if keep_edits else ()
+                findings.edited[key] = Held(item_id, fingerprint, tuple(sorted(edited)))
     return findings
 
 
@@ -175,7 +184,7 @@ def after(
                 result.counts.created += 1
             case Update(key, item_id):
                 result.held.pop(operation.was, None)
-                result.held[key] = Held(outcome.item_id or item_id, wanted[key].fingerprint)
+                result.held[key] = operation.then or Held(outcome.item_id or item_id, wanted[key].fingerprint)
                 result.counts.updated += 1
             case Delete(key):
                 result.held.pop(key, None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from sync_core.contacts import OWNED_FIELDS
 from sync_core.model import Folder, ItemChangePage, Operation, Outcome, SeenItem, SourcePage, Spent
 
 # --- storage -----------------------------------------------------------------------------------------------------------
@@ -255,11 +256,11 @@ class Mailboxes(Protocol):
     async def discard_folder(self, mailbox: str, folder_id: str) -> None:
         """Move a folder to Deleted Items, whence its owner can take it back; one that is gone is no error."""
 
-    def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
-        """Every item of a folder with our two properties; with `fields`, also the fields we own (never on a default folder)."""
+    def items(self, mailbox: str, folder_id: str, *, fields: Sequence[str] = ()) -> AsyncIterator[list[SeenItem]]:
+        """Every item of a folder with our two properties; also these `fields`, if any (never on a default folder)."""
 
-    async def item(self, mailbox: str, item_id: str) -> SeenItem | None:
-        """One item, wherever it lies; None when there is none."""
+    async def item(self, mailbox: str, item_id: str, *, fields: Sequence[str] = ()) -> SeenItem | None:
+        """One item, wherever it lies, with our two properties and these `fields`; None when there is none."""
 
     async def find(self, mailbox: str, folder_id: str, mark: str) -> list[SeenItem]:
         """The folder's items that carry exactly this mark."""
@@ -279,8 +280,13 @@ class Mailboxes(Protocol):
         carried out beside it is not lost; only when no request was sent at all is it raised.
         """
 
-    def changes(self, mailbox: str, folder_id: str, delta_link: str | None) -> AsyncIterator[ItemChangePage]:
-        """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError."""
+    def changes(
+        self, mailbox: str, folder_id: str, delta_link: str | None, *, fields: Sequence[str] = OWNED_FIELDS
+    ) -> AsyncIterator[ItemChangePage]:
+        """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError.
+
+        A link goes on telling of the `fields` that it was first asked for.
+        """
 
 
 class MicrosoftGraph(Protocol):

@@ -78,25 +78,24 @@ class GraphMailboxes(Mailboxes):
         """Move a folder to Deleted Items; one that is gone is no error."""
         await self._unless_gone(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=False))
 
-    async def items(self, mailbox: str, folder_id: str, *, fields: bool = False) -> AsyncIterator[list[SeenItem]]:
-        """Every item of a folder with our two properties; with `fields`, also the fields we own."""
-        query = build.ITEM_FIELDS_QUERY if fields else build.ITEM_QUERY
-        first = build.get(f"{build.contacts(mailbox, folder_id)}?$top={build.PAGE}&{query}")
+    async def items(self, mailbox: str, folder_id: str, *, fields: Sequence[str] = ()) -> AsyncIterator[list[SeenItem]]:
+        """Every item of a folder with our two properties and these `fields`."""
+        first = build.get(f"{build.contacts(mailbox, folder_id)}?$top={build.PAGE}&{build.item_query(fields)}")
         async for page in self._pages(mailbox, first):
             yield [_item(raw, fields=fields) for raw in page["value"]]
 
-    async def item(self, mailbox: str, item_id: str) -> SeenItem | None:
-        """One item, wherever it lies; None when there is none."""
+    async def item(self, mailbox: str, item_id: str, *, fields: Sequence[str] = ()) -> SeenItem | None:
+        """One item, wherever it lies, with our two properties and these `fields`; None when there is none."""
         try:
-            raw = await self._one(mailbox, build.get(f"{build.contact(mailbox, item_id)}?{build.ITEM_QUERY}"))
+            raw = await self._one(mailbox, build.get(f"{build.contact(mailbox, item_id)}?{build.item_query(fields)}"))
         except LedgerDoubtError:
             return None
-        return _item(raw, fields=False)
+        return _item(raw, fields=fields)
 
     async def find(self, mailbox: str, folder_id: str, mark: str) -> list[SeenItem]:
         """The folder's items that carry exactly this mark (Exchange compares without regard to case)."""
         first = build.get(f"{build.contacts(mailbox, folder_id)}?{build.marked(mark)}")
-        found = [_item(raw, fields=False) async for page in self._pages(mailbox, first) for raw in page["value"]]
+        found = [_item(raw) async for page in self._pages(mailbox, first) for raw in page["value"]]
         return [item for item in found if item.mark == mark]
 
     async def unmark(self, mailbox: str, item_id: str) -> None:
@@ -124,10 +123,12 @@ class GraphMailboxes(Mailboxes):
         results = await self._sender.send(mailbox, requests)
         return [_outcome(operation, result) for operation, result in zip(operations, results, strict=True)]
 
-    async def changes(self, mailbox: str, folder_id: str, delta_link: str | None) -> AsyncIterator[ItemChangePage]:
+    async def changes(
+        self, mailbox: str, folder_id: str, delta_link: str | None, *, fields: Sequence[str] = OWNED_FIELDS
+    ) -> AsyncIterator[ItemChangePage]:
         """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError."""
         if delta_link is None:
-            url = f"{build.contacts(mailbox, folder_id)}/delta?{build.DELTA_QUERY}"
+            url = f"{build.contacts(mailbox, folder_id)}/delta?{build.delta_query(fields)}"
         elif self._client.owns(delta_link):
             url = self._client.relative(delta_link)
         else:
@@ -136,7 +137,7 @@ class GraphMailboxes(Mailboxes):
             link = page.get("@odata.deltaLink")
             if ("@odata.nextLink" in page) == isinstance(link, str):
                 raise TransientError("a delta page needs one link")
-            yield ItemChangePage([_change(raw) for raw in page["value"]], link)
+            yield ItemChangePage([_change(raw, fields) for raw in page["value"]], link)
 
     async def _folders(self, mailbox: str, url: str) -> list[Folder]:
         first = build.get(f"{url}?$top={build.FOLDER_PAGE}&{build.FOLDER_QUERY}")
@@ -180,7 +181,7 @@ def _folder(raw: Mapping[str, Any]) -> Folder:
     return Folder(raw["id"], raw.get("displayName") or "", raw.get("parentFolderId") or "", _properties(raw).get(_KEY))
 
 
-def _item(raw: Mapping[str, Any], *, fields: bool) -> SeenItem:
+def _item(raw: Mapping[str, Any], *, fields: Sequence[str] = ()) -> SeenItem:
     properties = _properties(raw)
     return SeenItem(
         raw["id"],
@@ -188,17 +189,17 @@ def _item(raw: Mapping[str, Any], *, fields: bool) -> SeenItem:
         raw.get("createdDateTime") or "",
         properties.get(_KEY),
         properties.get(_FINGERPRINT),
-        _owned(raw) if fields else None,
+        _only(raw, fields) if fields else None,
     )
 
 
-def _change(raw: Mapping[str, Any]) -> ItemChange:
+def _change(raw: Mapping[str, Any], fields: Sequence[str]) -> ItemChange:
     removed = "@removed" in raw
-    return ItemChange(raw["id"], removed, {} if removed else _owned(raw))
+    return ItemChange(raw["id"], removed, {} if removed else _only(raw, fields))
 
 
-def _owned(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: raw[name] for name in OWNED_FIELDS if name in raw}
+def _only(raw: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    return {name: raw[name] for name in fields if name in raw}
 
 
 def _properties(raw: Mapping[str, Any]) -> dict[str, str]:

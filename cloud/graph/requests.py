@@ -5,14 +5,13 @@ https://learn.microsoft.com/graph/json-batching
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import orjson
 
 from cloud.graph.client import IMMUTABLE
-from sync_core.contacts import OWNED_FIELDS
 from sync_core.marks import FINGERPRINT_PROPERTY, KEY_PROPERTY
 
 PAGE = 999
@@ -103,9 +102,17 @@ _MARKS = "$expand=" + quote(
 _IDS = "$select=id,parentFolderId,createdDateTime"
 
 ITEM_QUERY = f"{_IDS}&{_MARKS}"
-ITEM_FIELDS_QUERY = f"{_IDS},{','.join(OWNED_FIELDS)}&{_MARKS}"
-DELTA_QUERY = f"$select={','.join(OWNED_FIELDS)}"
 DELTA_PREFER = f"{IMMUTABLE}, odata.maxpagesize={DELTA_PAGE}"
+
+
+def item_query(fields: Sequence[str]) -> str:
+    """The query for items with our two properties and these fields."""
+    return f"{','.join((_IDS, *fields))}&{_MARKS}"
+
+
+def delta_query(fields: Sequence[str]) -> str:
+    """The query for changes that tell of these fields."""
+    return f"$select={','.join(fields)}"
 
 
 def marked(mark: str) -> str:

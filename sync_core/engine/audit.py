@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from sync_core import planning
 from sync_core.engine.folders import in_its_place
@@ -11,16 +12,20 @@ from sync_core.engine.work import BATCH, Work
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError
 from sync_core.model import Delete, Held, ItemChange, Replica, SeenItem
 from sync_core.state.ledgers import Ledger
+from sync_core.state.refusals import Refusals
 
 
-async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
-    """Bring the ledger up to what the mailbox holds, by delta. Returns the buckets that may need repair."""
+async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals | None) -> set[int]:
+    """Bring the ledger up to what the mailbox holds, by delta, and `refusals` up to what the user has deleted.
+
+    Returns the buckets that may need repair.
+    """
     changes, complete = await _changes(work, replica, ledger)
     if not changes and not complete:
         return set()
     await work.ledgers.load(replica.mailbox, ledger)
     held = ledger.everything()
-    findings = planning.judge_changes(changes, held, work.fingerprinter)
+    findings = planning.judge_changes(changes, held, work.fingerprinter, keep_edits=work.policies.keep_edits)
     left = dict(findings.left)
     if complete:
         there = {change.item_id for change in changes if not change.removed}
@@ -29,6 +34,8 @@ async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
         raise LedgerDoubtError("too many to look at one by one")
     fields = {change.item_id: change.fields for change in changes}
     suspects: set[int] = set()
+    gone: set[str] = set()
+    applied = list(ledger.head.digests)
 
     def correct(key: str, entry: Held | None) -> None:
         ledger.put(key, entry)
@@ -42,6 +49,8 @@ async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
         correct(key, still)
         if still is None:
             del held[key]
+            gone.add(key)
+    returned: set[str] = set()
     for item_id in findings.unknown:
         seen = await work.mailboxes.item(replica.mailbox, item_id)
         mark = work.our_key(seen)
@@ -49,20 +58,34 @@ async def audit(work: Work, replica: Replica, ledger: Ledger) -> set[int]:
             continue
         known = held.get(mark)
         if known is None:
-            held[mark] = Held(item_id, work.fingerprinter.of(fields[item_id]))
+            read = replace(seen, fields=fields[item_id])
+            held[mark] = planning.compare_fields(read, work.fingerprinter, keep_edits=work.policies.keep_edits)
             correct(mark, held[mark])
+            returned.add(mark)
         elif await work.mailboxes.item(replica.mailbox, known.item_id) is None:
             raise LedgerDoubtError("item ids have changed")
         else:
             work.check_claim(replica)
             await work.mailboxes.unmark(replica.mailbox, item_id)
+    if refusals is not None:
+        # where a page was not applied in full, a delete of ours may have been carried out without an answer
+        deleted = {key for key in gone - returned if applied[ledger.bucket_of(key)]}
+        if deleted and not await _is_in_place(work, replica):
+            raise LedgerDoubtError("the folder was deleted")
+        refusals.add(deleted)
+        refusals.discard(returned)
     return suspects
 
 
-async def list_folder(work: Work, replica: Replica, known: Mapping[str, Held]) -> dict[str, Held]:
-    """The ledger as the folder itself proves it, superfluous items dealt with. `known` is what we believed before."""
+async def list_folder(
+    work: Work, replica: Replica, known: Mapping[str, Held], refusals: Refusals | None, clean: Collection[str]
+) -> dict[str, Held]:
+    """The ledger as the folder itself proves it, superfluous items dealt with. `known` is what we believed before.
+
+    Of the keys of `clean` we know that no write of ours is under way: such an item that is gone was deleted by the user.
+    """
     seen: dict[str, SeenItem] = {}
-    async for page in work.mailboxes.items(replica.mailbox, replica.folder_id, fields=True):
+    async for page in work.mailboxes.items(replica.mailbox, replica.folder_id, fields=work.fingerprinter.fields):
         for item in page:
             if work.our_key(item) is not None:
                 seen[item.item_id] = item
@@ -83,20 +106,26 @@ async def list_folder(work: Work, replica: Replica, known: Mapping[str, Held]) -
         work.count(replica.mailbox).deleted += len(doubles)
     for item_id in listing.copies:
         await work.mailboxes.unmark(replica.mailbox, item_id)
-    if len(listing.gone) > BATCH:
+    gone = set(listing.gone)
+    if len(gone) > BATCH:
         await release_elsewhere(work, replica)
     else:
-        for entry in listing.gone.values():
-            await _look_at_missing(work, replica, entry)
+        gone = {key for key, entry in listing.gone.items() if await _look_at_missing(work, replica, entry) is None}
+    if refusals is not None:
+        refusals.add(gone.intersection(clean))
+        refusals.discard(listing.held)
+    keep = work.policies.keep_edits
     return {
-        key: Held(entry.item_id, planning.compare_fields(seen[entry.item_id], work.fingerprinter))
+        key: planning.compare_fields(seen[entry.item_id], work.fingerprinter, keep_edits=keep)
         for key, entry in listing.held.items()
     }
 
 
 async def _changes(work: Work, replica: Replica, ledger: Ledger) -> tuple[list[ItemChange], bool]:
     """The changes since the last audit, and whether they are in truth all items of the folder. Advances the ledger's link."""
-    link = ledger.head.delta_link
+    fields = work.fingerprinter.fields
+    link = ledger.head.delta_link if ledger.head.delta_fields == fields else None
+    ledger.head.delta_fields = fields
     try:
         changes, ledger.head.delta_link = await _read(work, replica, link)
     except DeltaExpiredError:
@@ -108,10 +137,15 @@ async def _changes(work: Work, replica: Replica, ledger: Ledger) -> tuple[list[I
 async def _read(work: Work, replica: Replica, link: str | None) -> tuple[list[ItemChange], str | None]:
     changes: list[ItemChange] = []
     end: str | None = None
-    async for page in work.mailboxes.changes(replica.mailbox, replica.folder_id, link):
+    async for page in work.mailboxes.changes(replica.mailbox, replica.folder_id, link, fields=work.fingerprinter.fields):
         changes += page.changes
         end = page.delta_link
     return changes, end
+
+
+async def _is_in_place(work: Work, replica: Replica) -> bool:
+    folder = await work.mailboxes.folder(replica.mailbox, replica.folder_id)
+    return folder is not None and await in_its_place(work.mailboxes, replica.mailbox, folder)
 
 
 async def _look_at_missing(work: Work, replica: Replica, entry: Held) -> Held | None:

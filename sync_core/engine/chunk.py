@@ -27,8 +27,10 @@ from sync_core.errors import (
 from sync_core.fingerprints import Fingerprinter
 from sync_core.messages import SyncChunk
 from sync_core.model import MailboxResult, Replica, ReplicaState
+from sync_core.policies import Policies
 from sync_core.state import replicas as register
 from sync_core.state.ledgers import LedgerStore
+from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import Chunk, Run, load_chunk, load_run, save_chunk
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import load_sync
@@ -98,10 +100,12 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
         context=context,
         sync=sync,
         mailboxes=mailboxes,
-        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id),
+        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, sync.definition.fields.owned),
+        policies=Policies.of(sync.definition),
         snapshots=snapshots,
         snapshot=snapshot,
         ledgers=LedgerStore(context.tables, keys.sealer, run.tenant, run.sync),
+        refusals=RefusalStore(context.tables, keys.fingerprint_key, run.tenant, run.sync),
         check=run.check,
         released=run.released,
         deadline=context.now() + min(WORKING_TIME, context.lease * 0.6),
@@ -111,6 +115,7 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     for one in served:
         one.result.counts = work.count(one.replica.mailbox)
     chunk.spent.add(mailboxes.spent)
+    await work.refusals.remove([one.replica.mailbox for one in served if one.forget])
     await _give_back(context, run, served)
     if any(one.result.detail == _PURGED for one in served):
         await runs.ask_again(context, run)

@@ -6,11 +6,15 @@ when an audit is due.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from sync_core import brakes, planning
+import orjson
+
+from sync_core import brakes, notes, planning
 from sync_core.engine import folders
 from sync_core.engine.audit import audit, list_folder
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
@@ -18,8 +22,10 @@ from sync_core.engine.removal import release_elsewhere, remove_folder
 from sync_core.engine.work import BATCH, Work, must_look
 from sync_core.errors import AnswerLostError, ClaimLostError, LedgerDoubtError, LostPagesError, MailboxError, Reason
 from sync_core.marks import item_mark
-from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica
+from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica, Update
+from sync_core.policies import NOTES
 from sync_core.state.ledgers import Ledger, repack
+from sync_core.state.refusals import Refusals
 from sync_core.state.runs import Check
 from sync_core.state.snapshots import SnapshotHead
 
@@ -48,6 +54,8 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     now = work.context.now()
     check = work.check_of(replica.mailbox)
     due = check is not Check.DUE or replica.due is None or replica.due <= now
+    due = due or (work.policies.look_first and replica.applied != snapshot.digest)
+    refusals = await work.refusals.load(replica.mailbox) if work.policies.respect_deletions else None
     ledger = await work.ledgers.open(replica.mailbox) if replica.folder_id and not must_list else None
     if ledger is not None and due and not await _still_good(work, replica, ledger, now):
         ledger = None
@@ -55,14 +63,17 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     if ledger is not None:
         try:
             if due:
-                suspects = await audit(work, replica, ledger)
+                suspects = await audit(work, replica, ledger, refusals)
             ledger = await _with_buckets(work, replica, ledger, len(snapshot.digests))
-            operations = await _plan(work, snapshot, ledger, replica, suspects)
+            operations = await _plan(work, snapshot, ledger, replica, suspects, refusals)
         except LostPagesError:
             ledger = None
     if ledger is None:
-        ledger = await _rebuild(work, replica, len(snapshot.digests))
-        operations = await _plan(work, snapshot, ledger, replica, suspects)
+        ledger = await _rebuild(work, replica, len(snapshot.digests), refusals)
+        operations = await _plan(work, snapshot, ledger, replica, suspects, refusals)
+    if refusals is not None:
+        # before the ledger forgets what was there
+        await work.refusals.save(replica.mailbox, refusals)
     if check is Check.EVERYTHING:
         await release_elsewhere(work, replica)
     replica.due = now + AUDIT_EVERY if due else replica.due
@@ -93,26 +104,29 @@ async def _still_good(work: Work, replica: Replica, ledger: Ledger, now: datetim
     return True
 
 
-async def _rebuild(work: Work, replica: Replica, buckets: int) -> Ledger:
+async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusals | None) -> Ledger:
     """Find or make the folder, and list it by mark."""
     mailbox, now = replica.mailbox, work.context.now()
     folder, made = await _our_folder(work, replica)
     known: Mapping[str, Held] = {}
+    clean: Collection[str] = ()
     served_before = replica.folder_id != ""
     previous = await work.ledgers.open(mailbox) if served_before else None
     if previous is not None and folder.folder_id == replica.folder_id:
         try:
             await work.ledgers.load(mailbox, previous)
             known = previous.everything()
+            if not replica.dirty:
+                clean = {key for key in known if previous.head.digests[previous.bucket_of(key)]}
         except LostPagesError:
             previous = None
     else:
         previous = None
     replica.folder_id = folder.folder_id
-    held = {} if made else await list_folder(work, replica, known)
+    held = {} if made else await list_folder(work, replica, known, refusals, clean)
     ledger = Ledger.of(held, buckets, now=now)
     if previous is not None:
-        ledger.head.delta_link = previous.head.delta_link
+        ledger.head.delta_link, ledger.head.delta_fields = previous.head.delta_link, previous.head.delta_fields
     if served_before:
         await work.ledgers.remove(mailbox, above=buckets)
     replica.dirty = replica.look_after is not None
@@ -151,7 +165,9 @@ async def _with_buckets(work: Work, replica: Replica, ledger: Ledger, buckets: i
     return repack(ledger, buckets)
 
 
-async def _plan(work: Work, snapshot: SnapshotHead, ledger: Ledger, replica: Replica, suspects: set[int]) -> list[Step]:
+async def _plan(
+    work: Work, snapshot: SnapshotHead, ledger: Ledger, replica: Replica, suspects: set[int], refusals: Refusals | None
+) -> list[Step]:
     """All operations. Only buckets that differ from the page last applied to them are looked at."""
     behind = {number for number, digest in enumerate(snapshot.digests) if ledger.head.digests[number] != digest}
     await work.ledgers.load(replica.mailbox, ledger, behind | suspects)
@@ -159,7 +175,11 @@ async def _plan(work: Work, snapshot: SnapshotHead, ledger: Ledger, replica: Rep
     for number in sorted(behind | suspects):
         ledger.doubt(number)
         wanted = await work.snapshots.page(snapshot, number)
-        operations += [(step, wanted.get(step.key)) for step in planning.plan(wanted, ledger.loaded[number])]
+        held = ledger.loaded[number]
+        if refusals is not None:
+            refusals.discard(held)
+        steps = work.policies.applied(planning.plan(wanted, held), wanted, held, work.fingerprinter, refusals or ())
+        operations += [(step, wanted.get(step.key)) for step in steps]
     return operations
 
 
@@ -192,6 +212,8 @@ async def _save(work: Work, replica: Replica, ledger: Ledger) -> None:
 async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[Step]) -> Exception | None:
     """Write one batch. Returns the error of an item that Graph refused; raises what concerns the whole mailbox."""
     steps = [step for step, _ in batch]
+    if work.policies.notes:
+        steps = await asyncio.gather(*(_with_their_notes(work, replica, step) for step in steps))
     wanted = {item.key: item for _, item in batch if item is not None}
     outcomes = await work.mailboxes.write(replica.mailbox, replica.folder_id, steps)
     aftermath = planning.after({}, steps, outcomes, wanted)
@@ -211,6 +233,19 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
     for key in aftermath.in_doubt:
         await _settle(work, replica, ledger, wanted[key])
     return refused
+
+
+async def _with_their_notes(work: Work, replica: Replica, step: Operation) -> Operation:
+    """An update of our block in an item's notes keeps what the user has written around it: read now, just before."""
+    if not isinstance(step, Update):
+        return step
+    body = orjson.loads(step.body)
+    if NOTES not in body:
+        return step
+    seen = await work.mailboxes.item(replica.mailbox, step.item_id, fields=(NOTES,))
+    there = seen.fields.get(NOTES) if seen is not None and seen.fields is not None else None
+    body[NOTES] = notes.with_block(there, body[NOTES])
+    return replace(step, body=orjson.dumps(body))
 
 
 async def _settle(work: Work, replica: Replica, ledger: Ledger, item: Item) -> None:

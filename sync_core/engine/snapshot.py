@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -15,9 +15,11 @@ from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.directory import has_usable_mailbox
 from sync_core.engine.context import Context
 from sync_core.engine.material import Material
+from sync_core.fields import Fields
 from sync_core.fingerprints import Fingerprinter
 from sync_core.merging import Merged, Person, merge_people
 from sync_core.model import Item
+from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
 from sync_core.selection import Selection, compiled
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
@@ -44,8 +46,10 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
     is_target = _target_rule(sync.definition)
     targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user["id"])]
     people = [await _people_of(material, place) for place in range(len(material.sources))]
-    wanted = list(filter(_selection_rule(sync.definition.selection), _merged(people, settings)))
-    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id)
+    fields = sync.definition.fields
+    merged = _merged(people, settings, phones_as_is=fields.phones == "as_is")
+    wanted = list(filter(_selection_rule(sync.definition.selection), merged))
+    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, fields.owned)
     items = {
         person.key: item_of(
             person.attributes,
@@ -54,6 +58,7 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
             sync=sync.sync,
             fingerprinter=fingerprinter,
             default_country=settings.default_country,
+            fields=None if fields == Fields() else fields,
         )
         for person in wanted
     }
@@ -69,7 +74,12 @@ async def store_snapshot(
     for key, item in proposal.items.items():
         spread[buckets.bucket_of(key, sync.buckets)][key] = item
     return await store.write(
-        token_hex(8), spread, made_from=origin, read_at=read_at, previous_etag=previous.etag if previous else ""
+        token_hex(8),
+        spread,
+        made_from=origin,
+        policies=Policies.of(sync.definition).name,
+        read_at=read_at,
+        previous_etag=previous.etag if previous else "",
     )
 
 
@@ -83,9 +93,11 @@ async def _people_of(material: Material, place: int) -> list[Person]:
     ]
 
 
-def _merged(people: Collection[list[Person]], settings: TenantSettings) -> Iterable[Merged]:
+def _merged(people: Sequence[list[Person]], settings: TenantSettings, *, phones_as_is: bool) -> Iterable[Merged]:
     if len(people) == 1:
         return (Merged(*person) for person in next(iter(people)))
+    if phones_as_is:
+        return merge_people(people)
     country = settings.default_country
     return merge_people([[Person(key, with_international_phones(one, country)) for key, one in source] for source in people])
 

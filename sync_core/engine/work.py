@@ -10,8 +10,10 @@ from sync_core.errors import ClaimLostError
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
 from sync_core.model import Counts, Replica, SeenItem
+from sync_core.policies import Policies
 from sync_core.ports import Mailboxes
 from sync_core.state.ledgers import LedgerStore
+from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import Carried, Check
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.syncs import Sync
@@ -36,9 +38,11 @@ class Work:
     sync: Sync
     mailboxes: Mailboxes
     fingerprinter: Fingerprinter
+    policies: Policies
     snapshots: SnapshotStore
     snapshot: SnapshotHead | None
     ledgers: LedgerStore
+    refusals: RefusalStore
     check: Check
     released: bool
     deadline: datetime

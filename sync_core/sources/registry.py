@@ -17,6 +17,7 @@ from sync_core.sources.group import GroupMembers
 from sync_core.sources.kept import KeptPeople
 from sync_core.sources.mailbox import MailboxContacts
 from sync_core.sources.org_contacts import OrgContacts
+from sync_core.state.sources import FILE, PUSH
 
 
 def open_source(definition: SourceDefinition, reading: Reading) -> Source:
@@ -38,9 +39,9 @@ def open_source(definition: SourceDefinition, reading: Reading) -> Source:
 
 def file_source(name: str) -> str:
     """The id of the source that an uploaded file makes."""
-    return f"file-{name}"
+    return f"{FILE}{name}"
 
 
 def push_source(name: str) -> str:
     """The id of the source that another system pushes to."""
-    return f"push-{name}"
+    return f"{PUSH}{name}"

@@ -26,13 +26,14 @@ class LedgerHead:
 
     `digests` holds per bucket the digest of the snapshot page that was applied there in full ("" when it was not). `listed_at` is
     when the mailbox was last listed in full (or the folder made): nothing in the ledger is older. `folder_seen_at` is when the
-    folder was last seen in its place.
+    folder was last seen in its place. `delta_fields` are those that the delta link tells of.
     """
 
     digests: list[str]
     listed_at: datetime
     folder_seen_at: datetime
     delta_link: str | None = None
+    delta_fields: tuple[str, ...] = ()
     count: int = 0
 
 
@@ -102,6 +103,7 @@ class LedgerStore:
                 listed_at=datetime.fromisoformat(state["listedAt"]),
                 folder_seen_at=datetime.fromisoformat(state["folderSeenAt"]),
                 delta_link=state["deltaLink"],
+                delta_fields=tuple(state["deltaFields"]),
                 count=state["count"],
             )
         )
@@ -136,6 +138,7 @@ class LedgerStore:
             "listedAt": head.listed_at.isoformat(),
             "folderSeenAt": head.folder_seen_at.isoformat(),
             "deltaLink": head.delta_link,
+            "deltaFields": head.delta_fields,
             "count": head.count,
         }
         contents: list[tuple[str, bytes]] = [
@@ -168,7 +171,7 @@ def repack(ledger: Ledger, count: int) -> Ledger:
     """The same ledger (fully loaded) over another number of buckets. Its age stays."""
     packed = Ledger.of(ledger.everything(), count, now=ledger.head.listed_at)
     packed.head.folder_seen_at = ledger.head.folder_seen_at
-    packed.head.delta_link = ledger.head.delta_link
+    packed.head.delta_link, packed.head.delta_fields = ledger.head.delta_link, ledger.head.delta_fields
     return packed
 
 
@@ -177,8 +180,13 @@ def _row(mailbox: str, part: int | str) -> str:
 
 
 def _encode(bucket: Bucket) -> bytes:
-    return orjson.dumps({key: (held.item_id, held.fingerprint) for key, held in bucket.items()})
+    return orjson.dumps(
+        {
+            key: (held.item_id, held.fingerprint, held.kept) if held.kept else (held.item_id, held.fingerprint)
+            for key, held in bucket.items()
+        }
+    )
 
 
 def _decode(plain: bytes) -> Bucket:
-    return {key: Held(item_id, fingerprint) for key, (item_id, fingerprint) in orjson.loads(plain).items()}
+    return {key: Held(item_id, fingerprint, tuple(*kept)) for key, (item_id, fingerprint, *kept) in orjson.loads(plain).items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 TENANTS = "tenants"  # tenant / "tenant"; "keys"
 SYNCS = "syncs"  # tenant / sync
 REPLICAS = "replicas"  # tenant:sync / mailbox
+REFUSALS = "refusals"  # tenant:sync / mailbox
 SOURCES = "sources"  # tenant:source / page
 SNAPSHOTS = "snapshots"  # tenant:sync / version:page
 LEDGERS = "ledgers"  # tenant:sync / mailbox:bucket

@@ -90,15 +90,23 @@ class SnapshotStore:
         return {key: Item(key, fingerprint, body.encode()) for key, fingerprint, body in orjson.loads(plain)}
 
     async def write(
-        self, generation: str, spread: Sequence[Mapping[str, Item]], *, made_from: str, read_at: datetime, previous_etag: str
+        self,
+        generation: str,
+        spread: Sequence[Mapping[str, Item]],
+        *,
+        made_from: str,
+        policies: str = "",
+        read_at: datetime,
+        previous_etag: str,
     ) -> SnapshotHead:
         """Write all pages, then make them current; older generations are removed.
 
+        The same items under other `policies` are another snapshot: who has applied the one has not applied the other.
         Raises ConflictError when another writer was first.
         """
         head = SnapshotHead(
             generation=generation,
-            digests=tuple(buckets.digest((item.key, item.fingerprint) for item in page.values()) for page in spread),
+            digests=tuple(buckets.digest(((item.key, item.fingerprint) for item in page.values()), policies) for page in spread),
             count=sum(len(page) for page in spread),
             made_from=made_from,
             read_at=read_at,

@@ -20,6 +20,9 @@ from sync_core.ports import Insert, Replace, Tables, TenantKeys
 from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
 
+FILE, PUSH = "file-", "push-"
+"""How the ids of sources begin that people are handed to: nobody else has what is in them."""
+
 _HEAD = "head"
 _PAGES_AT_ONCE = 16
 

@@ -24,7 +24,7 @@ KNOWS = {
     "benchmarks": {"sync_core", "gdpr", "billing", "cloud", "composition", "api", "function_app", "local", "tests"},
     "tests": {"sync_core", "gdpr", "billing", "cloud", "composition", "api", "commands", "function_app", "local", "benchmarks"},
 }
-CORE_LIBRARIES = {"orjson", "pydantic", "phonenumbers"}
+CORE_LIBRARIES = {"orjson", "pydantic", "phonenumbers", "charset_normalizer", "vobject"}
 OUTSIDE = (
     "msgraph",
     "msgraph_core",

@@ -122,7 +122,7 @@ async def test_items_are_created_updated_read_and_removed_for_good(world: World)
         user, folder.folder_id, [Update("ann", ann, body("Ann B.", "inst/sync/u:ann", "k1.def")), Delete("ben", ben)]
     )
     assert [(outcome.item_id, outcome.error) for outcome in outcomes] == [(ann, None), ("", None)]
-    (page,) = [page async for page in mailboxes.items(user, folder.folder_id, fields=True)]
+    (page,) = [page async for page in mailboxes.items(user, folder.folder_id, fields=OWNED_FIELDS)]
     (item,) = page
     assert (item.item_id, item.folder_id, item.mark, item.fingerprint) == (ann, folder.folder_id, "inst/sync/u:ann", "k1.def")
     assert item.fields is not None

@@ -285,9 +285,9 @@ def test_after_a_listing_is_tidied_up_the_next_one_finds_nothing(
 def test_what_an_item_really_holds() -> None:
     unread = seen("1", ours(A), fingerprint=None)
     read = SeenItem("1", "folder", "", ours(A), None, {"displayName": " Anna", "emailAddresses": []})
-    assert compare_fields(unread, FINGERPRINTER) == ""
-    assert compare_fields(read, FINGERPRINTER) == KNOWN
-    assert compare_fields(SeenItem("1", "folder", "", ours(A), None, {}), FINGERPRINTER) == FINGERPRINTER.of({})
+    assert compare_fields(unread, FINGERPRINTER) == Held("1", "")
+    assert compare_fields(read, FINGERPRINTER) == Held("1", KNOWN)
+    assert compare_fields(SeenItem("1", "folder", "", ours(A), None, {}), FINGERPRINTER) == Held("1", FINGERPRINTER.of({}))
 
 
 # --- changes -----------------------------------------------------------------------------------------------------------

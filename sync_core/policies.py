@@ -1,0 +1,96 @@
+"""Policies: where the user has a say, what of a plan is carried out, and how much of it.
+
+They need to know what the mailbox holds now, not what it held at the last audit: whoever has one looks first whenever there is
+something to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from sync_core.definition import SyncDefinition
+from sync_core.encoding import kept as encoded
+from sync_core.fingerprints import Fingerprinter
+from sync_core.model import Create, Held, Item, Operation, Update
+
+NOTES = "personalNotes"
+
+_NAMES = frozenset(("displayName", "givenName", "surname"))
+_MARKS = "singleValueExtendedProperties"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a sync's definition leaves to its users."""
+
+    keep_edits: bool
+    respect_deletions: bool
+    filled: frozenset[str]
+    notes: bool  # whether our block stands in the user's notes
+
+    @classmethod
+    def of(cls, definition: SyncDefinition) -> Policies:
+        """The policies of a definition."""
+        fields = definition.fields
+        keep, respect = definition.on_user_edit == "keep", definition.on_user_delete == "respect"
+        return cls(keep, respect, fields.filled, NOTES in fields.owned)
+
+    @property
+    def look_first(self) -> bool:
+        """Whether a mailbox has to be looked at before anything is written to it."""
+        return self.keep_edits or self.respect_deletions or bool(self.filled)
+
+    @property
+    def name(self) -> str:
+        """Names what mailboxes hold differently for the same snapshot; "" when the snapshot alone decides."""
+        parts = ["keep"] * self.keep_edits + ["respect"] * self.respect_deletions + sorted(self.filled)
+        return ",".join(parts)
+
+    def applied(
+        self,
+        operations: Sequence[Operation],
+        wanted: Mapping[str, Item],
+        held: Mapping[str, Held],
+        fingerprinter: Fingerprinter,
+        refused: Container[str] = (),
+    ) -> list[Operation]:
+        """What is left of a plan made from `wanted` and `held`: no item whose key is `refused`, no field that is the user's."""
+        result: list[Operation] = []
+        for operation in operations:
+            if isinstance(operation, Update) and (self.keep_edits or self.filled or self.notes):
+                entry = held[operation.was or operation.key]
+                eased = self._eased(operation, wanted[operation.key], entry, fingerprinter)
+                if eased is not None:
+                    result.append(eased)
+            elif not (isinstance(operation, Create) and operation.key in refused):
+                result.append(operation)
+        return result
+
+    def _eased(self, update: Update, item: Item, entry: Held, fingerprinter: Fingerprinter) -> Update | None:
+        """The update with only those fields that differ and are ours to write; None when that leaves nothing to do."""
+        differing = fingerprinter.differing(entry.fingerprint, item.fingerprint)
+        if differing is None:
+            owned = [name for name in fingerprinter.fields if name not in self.filled]
+            return Update(update.key, update.item_id, _body(item, owned), update.was)
+        edited = set(entry.kept) - self.filled if self.keep_edits else set()
+        kept = edited.intersection(differing)
+        if kept & _NAMES:
+            kept |= _NAMES.intersection(differing)  # a name is one thing, and Exchange makes one part from the others
+        filled = self.filled.intersection(differing)
+        theirs = kept | {name for name in filled if not fingerprinter.is_blank(entry.fingerprint, name)}
+        ours = [name for name in differing if name not in theirs]
+        if not ours and not update.was and edited <= kept:
+            return None
+        then = Held(update.item_id, fingerprinter.combined(item.fingerprint, entry.fingerprint, theirs), tuple(sorted(kept)))
+        return Update(update.key, update.item_id, _body(item, ours), update.was, then)
+
+
+def _body(item: Item, names: Collection[str]) -> bytes:
+    """What an update of these fields writes. The mark always says what we would have written in full: by it edits are found."""
+    wanted = set(names) | {_MARKS}
+    if wanted & _NAMES:
+        wanted.add("displayName")  # else Exchange makes it anew from the other parts
+    return encoded({name: value for name, value in orjson.loads(item.body).items() if name in wanted})

@@ -1,0 +1,54 @@
+"""Items that another system pushes: what one may look like, and who it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from sync_core import directory
+from sync_core.sources.base import short_hash
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
+Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^\s@]+@[^\s@]+$")]
+ItemId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+MOST_ITEMS = 100_000
+
+
+class PushedItem(BaseModel):
+    """A person, as a CRM or any other system knows them. `id` is theirs, and they never change it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+    id: ItemId
+    display_name: Text = ""
+    given_name: Text = ""
+    surname: Text = ""
+    company_name: Text = ""
+    department: Text = ""
+    job_title: Text = ""
+    office_location: Text = ""
+    mail: Email | None = None
+    other_mails: tuple[Email, ...] = Field(default=(), max_length=10)
+    mobile_phone: Text = ""
+    business_phones: tuple[Text, ...] = Field(default=(), max_length=10)
+    street_address: Text = ""
+    city: Text = ""
+    state: Text = ""
+    postal_code: Text = ""
+    country: Text = ""
+
+
+def key_of(source: str, item_id: str) -> str:
+    """The key of an item of a push source: letters of different case make different ids, as Salesforce has them."""
+    return f"p:{short_hash(source, item_id.strip())}"
+
+
+def person_of(item: PushedItem) -> dict[str, Any]:
+    """The item in the properties of a user."""
+    values = item.model_dump(by_alias=True, exclude={"id", "other_mails"})
+    mails = [mail for mail in (item.mail, *item.other_mails) if mail]
+    aliases = [f"smtp:{mail}" for mail in mails[1:]]
+    return directory.merge(None, {**values, "id": "", "mail": next(iter(mails), None), "proxyAddresses": aliases})

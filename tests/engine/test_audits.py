@@ -224,3 +224,27 @@ async def test_a_close_look_finds_copies_in_other_folders_and_makes_them_the_use
     copy = box.create(inner, dict(contact.values), dict(contact.extended))
     await world.run(check=Check.EVERYTHING)
     assert (copy.folder, is_marked(copy), is_marked(contact)) == (inner, False, True)
+
+
+# --- lost answers ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_create_whose_answer_was_lost_is_looked_up_and_not_repeated() -> None:
+    world = World()
+    mailbox = world.hire_many(3, mailboxes=1)[0]
+    await world.connect()
+    world.cloud.faults.add(Fault(FaultKind.LOST, times=2, method="POST", path="/contacts$"))
+    run = await world.run()
+    assert run.counts.created == 3
+    assert world.cloud.counters.templates["POST /users/{id}/contactfolders/{id}/contacts"] == 3
+    assert len(world.names(mailbox)) == 3
+
+
+async def test_a_create_that_was_not_carried_out_is_repeated_once_it_is_known_to_be_missing() -> None:
+    world = World()
+    mailbox = world.hire_many(3, mailboxes=1)[0]
+    await world.connect()
+    world.cloud.faults.add(Fault(FaultKind.ERROR, status=504, times=2, method="POST", path="/contacts$"))
+    run = await world.run()
+    assert run.counts.created == 3
+    assert len(world.names(mailbox)) == len(world.ours(mailbox)) == 3

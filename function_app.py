@@ -6,6 +6,7 @@ import azure.functions as func
 
 import api.admin
 import api.sources
+import api.preview
 from composition import context
 from gdpr import purge
 from sync_core import messages
@@ -17,6 +18,7 @@ STORAGE = "AzureWebJobsStorage"
 app = func.FunctionApp()
 app.register_functions(api.admin.blueprint)
 app.register_functions(api.sources.blueprint)
+app.register_functions(api.preview.blueprint)
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", use_monitor=True)

@@ -172,5 +172,6 @@ def _run(run: Run) -> dict[str, object]:
         "mailboxes": run.outcomes,
         "reasons": run.reasons,
         "counts": asdict(run.counts),
+        "would": run.would or None,
         "graph": asdict(run.spent),
     }

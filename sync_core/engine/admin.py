@@ -20,6 +20,7 @@ async def connect_tenant(context: Context, tenant_id: str, settings: TenantSetti
     """Connect a tenant, or change the settings of a connected one. Raises InputError for what is no tenant id."""
     if not _TENANT_ID.match(tenant_id):
         raise InputError("tenant", "must be a tenant id: a lower-case GUID")
+    await context.keyring.keys(tenant_id)  # makes them: a preview must not need to
     try:
         await insert_tenant(context.tables, Tenant(tenant_id, settings))
     except ConflictError:

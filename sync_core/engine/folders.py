@@ -44,7 +44,7 @@ async def create(mailboxes: Mailboxes, mailbox: str, name: str, names: set[str],
     """Make our folder. A folder of the same name is the user's: ours then gets another one. Raises AnswerLostError."""
     taken = set(names)
     for _ in range(_TRIES):
-        free = _free_name(name, taken)
+        free = free_name(name, taken)
         try:
             return await mailboxes.create_folder(mailbox, free, folder_mark(installation, sync))
         except ConflictError:
@@ -82,7 +82,8 @@ async def all_folders(mailboxes: Mailboxes, mailbox: str) -> AsyncIterator[Folde
         waiting += await mailboxes.child_folders(mailbox, folder.folder_id)
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, or the first one with a number behind it that is not `taken` (case-folded)."""
     if name.casefold() not in taken:
         return name
     return next(other for other in (f"{name} ({number})" for number in count(2)) if other.casefold() not in taken)

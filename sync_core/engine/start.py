@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from sync_core import brakes
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
+from sync_core.engine.difference import Hold, brakes_on, difference
 from sync_core.engine.material import gather_material
 from sync_core.engine.snapshot import made_from, propose, store_snapshot
 from sync_core.engine.targets import pick_chunks, register_targets
@@ -37,10 +37,9 @@ _CHUNKS_PER_WRITE = 50
 class _HeldError(Exception):
     """A brake stops the run."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
+    def __init__(self, hold: Hold) -> None:
+        super().__init__(hold.reason, hold.detail)
+        self.hold = hold
 
 
 async def start_run(context: Context, message: SyncStart) -> None:
@@ -65,7 +64,7 @@ async def start_run(context: Context, message: SyncStart) -> None:
     try:
         await _plan(context, run, sync, tenant)
     except _HeldError as held:
-        await runs.end_run(context, run, RunState.HELD, held.reason, held.detail)
+        await runs.end_run(context, run, RunState.HELD, held.hold.reason, held.hold.detail)
     except TenantError as error:
         await runs.stop_tenant(context, run.tenant, error.reason)
         await runs.end_run(context, run, RunState.FAILED, error.reason, error.detail)
@@ -125,7 +124,10 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
         await store.discard_head()
     proposal = await propose(context, keys, sync, tenant.settings, material)
     run.people, run.targets, run.sources = len(proposal.items), len(proposal.targets), dict(proposal.sources)
-    _ask_brakes(run, sync)
+    holds = brakes_on(sync, people=run.people, targets=run.targets, sources=run.sources)
+    if holds:
+        run.would = (await difference(context, store, snapshot, sync, proposal)).counts()
+        raise _HeldError(holds[0])
     snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
     await register_targets(context, sync, proposal.targets)
     run.released = sync.released_deletions
@@ -143,22 +145,6 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
 def _forget_release(sync: Sync) -> None:
     sync.released_people = sync.released_targets = sync.released_sources = None
     sync.released_deletions = False
-
-
-def _ask_brakes(run: Run, sync: Sync) -> None:
-    released = sync.released_sources or {}
-    _ask_brake(sync, Reason.SOURCE_DROPPED, sync.people, sync.released_people, run.people)
-    for source, after in run.sources.items():
-        # what one of several sources no longer says may go unnoticed in the sum
-        _ask_brake(sync, Reason.SOURCE_DROPPED, sync.sources.get(source, 0), released.get(source), after, source)
-    _ask_brake(sync, Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, run.targets)
-
-
-def _ask_brake(sync: Sync, reason: Reason, before: int, released: int | None, after: int, name: str = "") -> None:
-    limits = sync.definition.brakes
-    allowed = before if released is None else min(before, released)
-    if brakes.drop(allowed, after, percent=limits.percent, at_least=limits.at_least):
-        raise _HeldError(reason, f"{name}: {before} -> {after}" if name else f"{before} -> {after}")
 
 
 async def hand_out(context: Context, run: Run, chunks: list[tuple[int, int]]) -> None:

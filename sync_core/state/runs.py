@@ -31,7 +31,7 @@ class Check(StrEnum):
 
 @dataclass(slots=True)
 class Run:
-    """One execution of a sync, as stored."""
+    """One execution of a sync, as stored. `would` counts what a held run would do to people and targets."""
 
     tenant: str
     run: str
@@ -52,6 +52,7 @@ class Run:
     counts: Counts = field(default_factory=Counts)
     spent: Spent = field(default_factory=Spent)
     released: bool = False
+    would: dict[str, int] = field(default_factory=dict)
     etag: str = ""
 
 
@@ -175,6 +176,7 @@ def _encode_run(run: Run) -> Row:
         "Counts": orjson.dumps(asdict(run.counts)).decode(),
         "Spent": orjson.dumps(asdict(run.spent)).decode(),
         "Released": run.released,
+        "Would": orjson.dumps(run.would).decode(),
     }
 
 
@@ -202,6 +204,7 @@ def _decode_run(entity: Entity) -> Run:
         counts=Counts(**orjson.loads(str(values["Counts"]))),
         spent=Spent(**orjson.loads(str(values["Spent"]))),
         released=bool(values["Released"]),
+        would=orjson.loads(str(values["Would"])),
         etag=entity.etag,
     )
 

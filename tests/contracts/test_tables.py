@@ -11,6 +11,7 @@ import pytest
 from cloud.tables import AzureTables
 from local.azurite import Azurite
 from local.memory import MemoryTables
+from sync_core.engine.scratch import Scratch
 from sync_core.errors import ConflictError
 from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Insert, Put, Remove, Replace, Scalar, Tables, Write
 from sync_core.state.rows import grouped
@@ -21,10 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:Re
 AT = datetime(2026, 11, 22, 8, 30, 15, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "azure"])
+@pytest.fixture(params=["memory", "azure", "scratch"])
 async def tables(request: pytest.FixtureRequest) -> AsyncIterator[Tables]:
     if request.param == "memory":
         yield MemoryTables()
+        return
+    if request.param == "scratch":
+        yield Scratch(MemoryTables())
         return
     azurite: Azurite = request.getfixturevalue("azurite")
     adapter = AzureTables(connection_string=azurite.connection_string)

@@ -1,0 +1,100 @@
+"""How a proposal differs from what was last applied, and which brakes that touches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sync_core import brakes
+from sync_core.engine.context import Context
+from sync_core.engine.snapshot import Proposal
+from sync_core.errors import Reason
+from sync_core.model import Item, ReplicaState
+from sync_core.state import replicas as register
+from sync_core.state.snapshots import SnapshotHead, SnapshotStore
+from sync_core.state.syncs import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A brake that holds."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """How the people differ from those of the snapshot."""
+
+    added: int = 0
+    changed: int = 0
+    removed: list[Item] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`people` is None when they cannot be compared: the snapshot was purged."""
+
+    people: People | None
+    targets_added: int
+    targets_removed: int
+
+    def counts(self) -> dict[str, int]:
+        """The counts alone: they name nobody."""
+        counts = {"targetsAdded": self.targets_added, "targetsRemoved": self.targets_removed}
+        if self.people is not None:
+            counts |= {
+                "peopleAdded": self.people.added,
+                "peopleChanged": self.people.changed,
+                "peopleRemoved": len(self.people.removed),
+            }
+        return counts
+
+
+async def difference(
+    context: Context, store: SnapshotStore, snapshot: SnapshotHead | None, sync: Sync, proposal: Proposal
+) -> Difference:
+    """Compare a proposal with the current snapshot and the register of replicas. Raises LostPagesError."""
+    registered = {
+        replica.mailbox
+        async for replica in register.all_replicas(context.tables, sync.tenant, sync.sync)
+        if replica.state is not ReplicaState.LEAVING
+    }
+    targets = set(proposal.targets)
+    return Difference(await _people(store, snapshot, sync, proposal), len(targets - registered), len(registered - targets))
+
+
+async def _people(store: SnapshotStore, snapshot: SnapshotHead | None, sync: Sync, proposal: Proposal) -> People | None:
+    if snapshot is None:
+        return None if sync.people else People(added=len(proposal.items))
+    known = changed = 0
+    removed: list[Item] = []
+    for number in range(len(snapshot.digests)):
+        for key, before in (await store.page(snapshot, number)).items():
+            after = proposal.items.get(key)
+            known += after is not None
+            if after is None:
+                removed.append(before)
+            elif after.fingerprint != before.fingerprint:
+                changed += 1
+    return People(len(proposal.items) - known, changed, removed)
+
+
+def brakes_on(sync: Sync, *, people: int, targets: int, sources: Mapping[str, int]) -> list[Hold]:
+    """The brakes that hold a run which would leave so many people, in all and by source, and so many targets."""
+    released = sync.released_sources or {}
+    holds = [_brake(sync, Reason.SOURCE_DROPPED, sync.people, sync.released_people, people)]
+    for source, after in sources.items():
+        # what one of several sources no longer says may go unnoticed in the sum
+        holds.append(_brake(sync, Reason.SOURCE_DROPPED, sync.sources.get(source, 0), released.get(source), after, source))
+    holds.append(_brake(sync, Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, targets))
+    return [hold for hold in holds if hold is not None]
+
+
+def _brake(sync: Sync, reason: Reason, before: int, released: int | None, after: int, name: str = "") -> Hold | None:
+    limits = sync.definition.brakes
+    allowed = before if released is None else min(before, released)
+    if not brakes.drop(allowed, after, percent=limits.percent, at_least=limits.at_least):
+        return None
+    return Hold(reason, f"{name}: {before} -> {after}" if name else f"{before} -> {after}")

@@ -1,0 +1,306 @@
+"""What a run would do, shown and not done.
+
+Sources are read as by a run, but what is kept of them stays in memory; mailboxes are listed with the fields we own, whatever the
+ledgers say. Nothing is written anywhere, so it also works where Microsoft lets us read only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from sync_core import brakes, planning
+from sync_core.contacts import OWNED_FIELDS, canonical
+from sync_core.engine import folders
+from sync_core.engine.context import Context
+from sync_core.engine.difference import Difference, Hold, brakes_on, difference
+from sync_core.engine.material import Material, gather_material
+from sync_core.engine.scratch import Scratch
+from sync_core.engine.snapshot import everybody, propose
+from sync_core.errors import (
+    InputError,
+    LostPagesError,
+    MailboxError,
+    MailboxGoneError,
+    Reason,
+    SourceError,
+    TenantError,
+    TransientError,
+)
+from sync_core.fingerprints import Fingerprinter
+from sync_core.marks import key_in
+from sync_core.model import Create, Delete, Held, Item, Operation, SeenItem, Spent, Update
+from sync_core.ports import Mailboxes, TenantKeys
+from sync_core.selection import Line, explain
+from sync_core.state import replicas as register
+from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.syncs import Sync
+from sync_core.state.tenants import load_tenant
+
+UNSAVED = "_unsaved"
+"""Stands for the id of a sync that has none yet; no saved one can have it."""
+
+MOST_MAILBOXES = 20
+MOST_BYTES = 3_500_000
+"""Of operations in one preview, as JSON: the rest is for the next one."""
+
+MOST_NAMES = 100
+_ITEMS_AT_ONCE = 100_000
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which mailboxes to look at: those named, or the first `most`. `start` and `skip` are the `next` of the page before."""
+
+    named: Sequence[str] = ()
+    most: int = MOST_MAILBOXES
+    start: str = ""
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation. Fields before and after: of an update those that change, else those that are not empty."""
+
+    operation: str  # "create", "update", "delete"
+    key: str
+    before: Fields
+    after: Fields
+
+
+@dataclass(slots=True)
+class MailboxPreview:
+    """What would be done in a mailbox. `outcome` is that of `MailboxResult`, or "not_a_target" for one that has no part in it.
+
+    `folder` is the name of ours, `folder_is_new` says that it would be made. `doubles` and `copies` are superfluous items with
+    our mark, to be deleted or left to the user. `changes` may be a part of all.
+    """
+
+    mailbox: str
+    outcome: str = "done"
+    reason: str = ""
+    detail: str = ""
+    folder: str = ""
+    folder_is_new: bool = False
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    doubles: int = 0
+    copies: int = 0
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a run of the sync would do now. When it would not begin at all, `holds` says why and the rest is empty.
+
+    `lines` say how many people each part of the selections lets in. `removed` are keys and names of people who would go.
+    """
+
+    people: int = 0
+    targets: int = 0
+    difference: Difference | None = None
+    holds: list[Hold] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    removed: list[tuple[str, str]] = field(default_factory=list)
+    mailboxes: list[MailboxPreview] = field(default_factory=list)
+    next: tuple[str, int] | None = None  # where the next page begins: mailbox and operation
+    spent: Spent = field(default_factory=Spent)
+
+
+async def preview(context: Context, sync: Sync, page: Page) -> Preview:
+    """Plan a run of `sync`, saved or not, and show it.
+
+    Raises NotFoundError for an unknown tenant, InputError for a sync that is being deleted, TransientError when Microsoft 365
+    does not answer.
+    """
+    if sync.deleting:
+        raise InputError("sync", "is being deleted")
+    context = replace(context, tables=Scratch(context.tables))
+    result = Preview()
+    try:
+        await _preview(context, sync, page, result)
+    except TenantError as error:
+        result.holds.append(Hold(error.reason, error.detail))
+    except SourceError as error:
+        result.holds.append(Hold(Reason.SOURCE_UNREADABLE, error.detail))
+    except LostPagesError:
+        raise TransientError("the caches were purged meanwhile") from None
+    return result
+
+
+async def _preview(context: Context, sync: Sync, page: Page, result: Preview) -> None:
+    tenant = await load_tenant(context.tables, sync.tenant)
+    keys = await context.keyring.keys(sync.tenant)
+    material = await gather_material(context, keys, sync, in_full=False, spent=result.spent)
+    proposal = await propose(context, keys, sync, tenant.settings, material)
+    result.people, result.targets = len(proposal.items), len(proposal.targets)
+    result.holds = brakes_on(sync, people=result.people, targets=result.targets, sources=proposal.sources)
+    result.lines = await _lines(material, sync, [person.attributes for person in await everybody(material, tenant.settings)])
+    store = SnapshotStore(context.tables, keys.sealer, sync.tenant, sync.sync)
+    result.difference = await difference(context, store, await store.head(), sync, proposal)
+    if result.difference.people is not None:
+        result.removed = [(item.key, _name(item)) for item in result.difference.people.removed[:MOST_NAMES]]
+    mailboxes = context.graph.mailboxes(sync.tenant)
+    looker = _Looker(context, sync, keys, mailboxes, proposal.items, frozenset(proposal.targets))
+    try:
+        await _look_at(looker, page, result)
+    finally:
+        result.spent.add(mailboxes.spent)
+
+
+async def _lines(material: Material, sync: Sync, people: list[Mapping[str, Any]]) -> list[Line]:
+    lines: list[Line] = []
+    for number, (definition, source) in enumerate(material.sources):
+        if definition.selection is not None:
+            told = [attributes async for _, attributes in source.people(material.heads)]
+            lines += [
+                Line(f"sources.{number}.selection{'.' if path else ''}{path}", words, lets_in)
+                for path, words, lets_in in explain(definition.selection, told)
+            ]
+    _whole, *parts = explain(sync.definition.selection, people)
+    return lines + [Line(f"selection.{path}", words, lets_in) for path, words, lets_in in parts]
+
+
+async def _look_at(looker: _Looker, page: Page, result: Preview) -> None:
+    """Fill the page: as many mailboxes as it may have, as many operations as one answer holds."""
+    known = {
+        replica.mailbox async for replica in register.all_replicas(looker.context.tables, looker.sync.tenant, looker.sync.sync)
+    }
+    waiting = list(page.named) or sorted(looker.targets | known)
+    if page.start:
+        waiting = [mailbox for mailbox in waiting if mailbox >= page.start] if not page.named else _from(waiting, page.start)
+    most = min(page.most, MOST_MAILBOXES)
+    side_by_side = max(1, min(most, _ITEMS_AT_ONCE // max(len(looker.wanted), 1)))
+    left = MOST_BYTES
+    skip = page.skip
+    for start in range(0, min(most, len(waiting)), side_by_side):
+        group = waiting[start : min(start + side_by_side, most)]
+        for one in await asyncio.gather(*(looker.look(mailbox) for mailbox in group)):
+            shown, left = _fitting(one.changes[skip:], left)
+            complete = skip + len(shown) >= len(one.changes)
+            result.mailboxes.append(replace(one, changes=shown))
+            if not complete:
+                result.next = (one.mailbox, skip + len(shown))
+                return
+            skip = 0
+    if len(waiting) > most:
+        result.next = (waiting[most], 0)
+
+
+def _from(named: list[str], start: str) -> list[str]:
+    return named[named.index(start) :] if start in named else []
+
+
+def _fitting(changes: list[Change], left: int) -> tuple[list[Change], int]:
+    for number, change in enumerate(changes):
+        left -= len(orjson.dumps(change)) + 1
+        if left < 0:
+            return changes[:number], 0
+    return changes, left
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    """Plans single mailboxes."""
+
+    context: Context
+    sync: Sync
+    keys: TenantKeys
+    mailboxes: Mailboxes
+    wanted: Mapping[str, Item]
+    targets: frozenset[str]
+
+    async def look(self, mailbox: str) -> MailboxPreview:
+        """What would be done in one mailbox, whatever stands in the way of looking."""
+        with self.mailboxes.sharing():
+            try:
+                return await self._look(mailbox)
+            except MailboxError as error:
+                if isinstance(error, MailboxGoneError) and mailbox not in self.targets:
+                    return MailboxPreview(mailbox, "removed")
+                return MailboxPreview(mailbox, "set_aside", error.reason, error.detail)
+            except TransientError:
+                return MailboxPreview(mailbox, "failed", Reason.MAILBOX_BUSY)
+
+    async def _look(self, mailbox: str) -> MailboxPreview:
+        tables, installation, sync = self.context.tables, self.context.installation, self.sync.sync
+        replica = await register.load_replica(tables, self.sync.tenant, sync, mailbox)
+        leaving = mailbox not in self.targets
+        if leaving and replica is None:
+            return MailboxPreview(mailbox, "not_a_target")
+        registered = replica.folder_id if replica is not None else ""
+        located = await folders.locate(self.mailboxes, mailbox, registered, installation=installation, sync=sync)
+        result = MailboxPreview(mailbox, "removed" if leaving else "done")
+        seen: dict[str, SeenItem] = {}
+        if located.folder is not None:
+            result.folder = located.folder.name
+            async for items in self.mailboxes.items(mailbox, located.folder.folder_id, fields=True):
+                seen |= {item.item_id: item for item in items if key_in(item.mark, installation, sync) is not None}
+        elif not leaving:
+            result.folder, result.folder_is_new = folders.free_name(self.sync.definition.folder, located.names), True
+        fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id)
+        listing = planning.read_listing(
+            seen.values(),
+            {},
+            installation=installation,
+            sync=sync,
+            was_dirty=replica is not None and replica.dirty,
+            fingerprinter=fingerprinter,
+        )
+        held = {
+            key: Held(entry.item_id, planning.compare_fields(seen[entry.item_id], fingerprinter))
+            for key, entry in listing.held.items()
+        }
+        operations = planning.plan({} if leaving else self.wanted, held)
+        self._account(result, operations, held, seen, leaving=leaving)
+        result.doubles, result.copies = len(listing.doubles), len(listing.copies)
+        return result
+
+    def _account(
+        self,
+        result: MailboxPreview,
+        operations: Sequence[Operation],
+        held: Mapping[str, Held],
+        seen: Mapping[str, SeenItem],
+        *,
+        leaving: bool,
+    ) -> None:
+        result.created = sum(isinstance(operation, Create) for operation in operations)
+        result.updated = sum(isinstance(operation, Update) for operation in operations)
+        result.deleted = sum(isinstance(operation, Delete) for operation in operations)
+        result.unchanged = len(held) - result.updated - result.deleted
+        result.changes = [_change(operation, seen) for operation in operations]
+        limits = self.sync.definition.brakes
+        if not leaving and brakes.deletions(result.deleted, len(held), percent=limits.percent, at_least=limits.at_least):
+            result.outcome, result.reason = "held", Reason.DELETIONS_HELD
+            result.detail = f"{result.deleted} of {len(held)}"
+
+
+def _change(operation: Operation, seen: Mapping[str, SeenItem]) -> Change:
+    match operation:
+        case Create(key, body):
+            return Change("create", key, {}, _filled(orjson.loads(body)))
+        case Delete(key, item_id):
+            return Change("delete", key, _filled(seen[item_id].fields or {}), {})
+        case Update(key, item_id, body):
+            before, after = seen[item_id].fields or {}, orjson.loads(body)
+            differing = [name for name in OWNED_FIELDS if canonical(name, before.get(name)) != canonical(name, after.get(name))]
+            return Change(
+                "update", key, {name: before.get(name) for name in differing}, {name: after.get(name) for name in differing}
+            )
+
+
+def _filled(fields: Mapping[str, Any]) -> Fields:
+    return {name: fields[name] for name in OWNED_FIELDS if name in fields and canonical(name, fields[name])}
+
+
+def _name(item: Item) -> str:
+    return str(orjson.loads(item.body).get("displayName") or "")

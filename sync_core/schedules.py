@@ -89,7 +89,7 @@ def next_after(schedule: Schedule, now: datetime, *, spread_seed: str) -> dateti
     the first.
     """
     match schedule:
-        case Manual():
+        case Manual():  # pragma: no mutate (without it the result is None as well)
             return None
         case Hourly(hours=hours):
             every = timedelta(hours=hours)

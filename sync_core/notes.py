@@ -12,7 +12,7 @@ _LAST = "----- End of company directory -----"
 
 # Phones and Outlook may turn line ends round and trim or pad lines
 _BLOCK = re.compile(
-    rf"^[ \t]*{_FIRST}[ \t]*\r?\n(?P<text>(?:(?!^[ \t]*{_FIRST}).)*?)\r?\n?^[ \t]*{_LAST}[ \t]*\r?$", re.MULTILINE | re.DOTALL
+    rf"^[ \t]*{_FIRST}[ \t]*\r?\n(?P<text>(?:(?!^[ \t]*{_FIRST}).)*?)\r?\n?^[ \t]*{_LAST}[ \t]*(?=\r?$)", re.MULTILINE | re.DOTALL
 )
 
 

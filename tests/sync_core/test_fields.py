@@ -238,6 +238,8 @@ def test_the_block_changes_and_the_rest_stays(theirs: str, text: str, later: str
     assert notes.block_text(twice) == later
     assert twice.replace(notes.block(later), "").strip() == theirs.strip()
     assert notes.with_block(once, notes.block(text)) == once
+    around = f"{once}\r\nbelow\r\n"
+    assert notes.with_block(around, notes.block(later)) == f"{twice}\r\nbelow\r\n"
     assert notes.with_block(once, "").strip() == theirs.strip()
 
 

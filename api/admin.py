@@ -169,6 +169,7 @@ def _run(run: Run) -> dict[str, object]:
         "endedAt": run.ended_at,
         "people": run.people,
         "targets": run.targets,
+        "setAside": run.set_aside,
         "mailboxes": run.outcomes,
         "reasons": run.reasons,
         "counts": asdict(run.counts),

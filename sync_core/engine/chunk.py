@@ -31,7 +31,7 @@ from sync_core.policies import Policies
 from sync_core.state import replicas as register
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.refusals import RefusalStore
-from sync_core.state.runs import Chunk, Run, load_chunk, load_run, save_chunk
+from sync_core.state.runs import Chunk, Run, load_chunk, load_run, open_chunks, save_chunk
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import load_sync
 from sync_core.state.tenants import load_tenant
@@ -251,8 +251,16 @@ async def _note(context: Context, run: Run, chunk: Chunk, served: list[_Served])
     if waits:
         delay = max(one.delay or 0 for one in waits)
         await runs.send_chunk(context, run, chunk.number, part=chunk.part, delay=delay)
-    elif chunk.number + CHUNKS_AHEAD < run.chunks:
+    else:
+        await _hand_on(context, run, chunk)
+
+
+async def _hand_on(context: Context, run: Run, chunk: Chunk) -> None:
+    """After a finished chunk: the next one that waits, or, after the last of all, a look that closes the run."""
+    if chunk.number + CHUNKS_AHEAD < run.chunks:
         await runs.send_chunk(context, run, chunk.number + CHUNKS_AHEAD)
+    elif not await open_chunks(context.tables, run.tenant, run.run):
+        await runs.send_check(context, run, attempt=0)
 
 
 async def _finish_unserved(context: Context, run: Run, chunk: Chunk, reason: Reason, detail: str = "") -> None:
@@ -266,5 +274,4 @@ async def _finish_unserved(context: Context, run: Run, chunk: Chunk, reason: Rea
         await save_chunk(context.tables, run.tenant, run.run, chunk)
     except ConflictError:
         return
-    if chunk.number + CHUNKS_AHEAD < run.chunks:
-        await runs.send_chunk(context, run, chunk.number + CHUNKS_AHEAD)
+    await _hand_on(context, run, chunk)

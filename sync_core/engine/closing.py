@@ -48,6 +48,7 @@ async def check_run(context: Context, message: RunCheck) -> None:
         await _wait(context, run, sync, message)
         return
     _sum_up(run, chunks, results)
+    run.set_aside = await register.count_set_aside(context.tables, run.tenant, run.sync)
     purge = sync is not None and sync.definition.purge_after_sync
     await _close(context, run, deleting=deleting, purge=purge, alike=alike, chunks=chunks)
 

@@ -39,6 +39,12 @@ async def replicas_to_serve(
         yield _decode(entity)
 
 
+async def count_set_aside(tables: Tables, tenant: str, sync: str) -> int:
+    """How many mailboxes of a sync cannot be reached at present."""
+    where = Compare("State", "eq", ReplicaState.SET_ASIDE)
+    return sum([1 async for _ in tables.query(REPLICAS, partition(tenant, sync), where=where, select=())])
+
+
 async def insert_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequence[Replica]) -> None:
     """Register new replicas. Raises ConflictError when one exists already."""
     await _commit(tables, tenant, sync, [Insert(replica.mailbox, _encode(replica)) for replica in replicas])

@@ -46,6 +46,7 @@ class Run:
     chunks: int = 0
     people: int = 0
     targets: int = 0
+    set_aside: int = 0
     sources: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -170,6 +171,7 @@ def _encode_run(run: Run) -> Row:
         "Chunks": run.chunks,
         "People": run.people,
         "Targets": run.targets,
+        "SetAside": run.set_aside,
         "Sources": orjson.dumps(run.sources).decode(),
         "Outcomes": orjson.dumps(run.outcomes).decode(),
         "Reasons": orjson.dumps(run.reasons).decode(),
@@ -198,6 +200,7 @@ def _decode_run(entity: Entity) -> Run:
         chunks=int(str(values["Chunks"])),
         people=int(str(values["People"])),
         targets=int(str(values["Targets"])),
+        set_aside=int(str(values["SetAside"])),
         sources=orjson.loads(str(values["Sources"])),
         outcomes=orjson.loads(str(values["Outcomes"])),
         reasons=orjson.loads(str(values["Reasons"])),

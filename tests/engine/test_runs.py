@@ -182,7 +182,8 @@ async def test_a_long_run_is_not_taken_for_a_silent_one() -> None:
         await world.tick()
         looks.append(sum("attempt" in body for body in await queued(world)))
     assert world.clock.now() - START > timedelta(hours=1)
-    assert max(looks) == 1
+    assert sum(waiting > 1 for waiting in looks) <= 1  # only the last chunk asks for a look of its own
+    assert max(looks) <= 2
 
 
 # --- mailboxes and tenants that cannot be served -------------------------------------------------------------------------------

@@ -66,7 +66,6 @@ FAULTS = (
         "sync_core/engine/work.py",
         "replica.look_after = now + LATE_WRITE",
         "pass",
-        SAFEGUARDS,
         INTERRUPTIONS,
     ),
     # --- lost is not empty ---
@@ -114,16 +113,16 @@ FAULTS = (
     ),
     _fault(
         "the delta link advances before the pages",
-        "sync_core/engine/directory_source.py",
+        "sync_core/sources/delta.py",
         "    for number, objects in by_page.items():",
-        "    await _flip(store, SourceHead(known.pages, known.count, known.full_at, link), known)\n"
+        "    await _flip(store, SourceHead(known.pages, known.count, known.full_at, link, known.asked), known)\n"
         "    known = await store.head() or known\n"
         "    for number, objects in by_page.items():",
         INTERRUPTIONS,
     ),
     _fault(
         "the directory's delta forgets who was removed",
-        "sync_core/engine/directory_source.py",
+        "sync_core/sources/delta.py",
         "news[gone] = [None]",
         "pass",
         SAFEGUARDS,
@@ -131,9 +130,11 @@ FAULTS = (
     # --- ages ---
     _fault(
         "a delta renews the age of the whole source",
-        "sync_core/engine/directory_source.py",
-        "SourceHead(tuple(refs), count, known.full_at, link)",
-        "SourceHead(tuple(refs), count, context.now(), link)",
+        "sync_core/sources/delta.py",
+        "return await _read_delta(store, known, generation, pages, merge)",
+        "import dataclasses\n"
+        "            known = dataclasses.replace(known, full_at=reading.clock.now())\n"
+        "            return await _read_delta(store, known, generation, pages, merge)",
         SAFEGUARDS,
     ),
     _fault(
@@ -146,8 +147,8 @@ FAULTS = (
     _fault(
         "a ledger never grows old",
         "sync_core/engine/replicate.py",
-        "age >= timedelta(days=_RELIST_FROM_DAY + spread % _RELIST_SPREAD_DAYS)",
-        "age >= timedelta(days=400)",
+        "_RELIST_FROM_DAY = 45",
+        "_RELIST_FROM_DAY = 400",
         SAFEGUARDS,
     ),
     # --- throttling ---
@@ -244,7 +245,6 @@ FAULTS = (
         "rows = [replace(replica, dirty=True, owner=",
         "rows = [replace(replica, owner=",
         SAFEGUARDS,
-        INTERRUPTIONS,
     ),
     _fault(
         "a lost claim is ignored",
@@ -259,7 +259,6 @@ FAULTS = (
         "if any(one.owner and one.owned_until is not None and one.owned_until > now for one in replicas):",
         "if False:",
         SAFEGUARDS,
-        INTERRUPTIONS,
     ),
     _fault(
         "a run is closed before its chunks are done",

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from local.m365.faults import Fault, FaultKind
 from sync_core.engine import runs, schedule
+from sync_core.engine.context import Context
 from sync_core.model import RunState
 from sync_core.state.runs import Check, newest_runs
 from tests.engine.hazards import Fuse, Hazards, Site
-from tests.engine.world import SYNC, TENANT
+from tests.engine.world import INSTALLATION, SYNC, TENANT
 
 STAFF = 3
 MOST_MOMENTS = 400
@@ -129,6 +131,38 @@ async def test_a_run_that_was_asked_for_meanwhile_follows_though_a_worker_is_kil
         await quieten(site)
         assert all(len(site.ours(mailbox)) == STAFF + 1 for mailbox in people), f"killed {where}, moment {moment}"
         if not hazards.fired:
+            assert moment > 3
+            return
+    raise AssertionError("there is no end to the moments")
+
+
+class QuickSite(Site):
+    """Claims and messages of a dead worker are soon free again."""
+
+    def worker(self, owner: str, *, installation: str = INSTALLATION, lease: float = 60) -> Context:
+        return super().worker(owner, installation=installation, lease=60)
+
+
+async def test_a_write_that_commits_after_its_worker_died_leaves_one_contact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.engine.hazards.HOST_LEASE", 60.0)
+    for moment in range(1, MOST_MOMENTS):
+        hazards = Hazards()
+        site = QuickSite(hazards)
+        people = [site.hire(f"Person Number{number}") for number in range(STAFF)]
+        await site.connect({"every_hours": 24})
+        # another worker has come and gone by then
+        site.cloud.faults.add(Fault(FaultKind.LATE, times=STAFF, method="POST", path="/contacts$", delay=300))
+        hazards.fuses.append(Fuse(hazards.kill, moment, "after network"))
+        await site.call(lambda context: runs.request_run(context, TENANT, SYNC))
+        await site.drain()
+        for _ in range(2):  # a quarter of an hour, not a night
+            site.clock.advance(timedelta(minutes=11))
+            await site.call(schedule.schedule_syncs)
+            await site.drain()
+        doubles = [key for mailbox in people for key, items in site.ours(mailbox).items() if len(items) != 1]
+        assert doubles == [], f"killed at moment {moment}"
+        assert all(len(site.ours(mailbox)) == STAFF for mailbox in people), f"killed at moment {moment}"
+        if not hazards.fired["killed"]:
             assert moment > 3
             return
     raise AssertionError("there is no end to the moments")

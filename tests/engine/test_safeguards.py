@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from sync_core.state.sources import SourceStore
 from tests.engine.world import SYNC, TENANT, World, deliver
 
 NIGHT = timedelta(days=1)
+CREATE = "POST /users/{id}/contactfolders/{id}/contacts"
 BRAKES = {"brakes": {"percent": 20, "at_least": 2}}
 
 
@@ -180,6 +182,12 @@ async def test_writing_a_page_anew_does_not_make_its_content_younger() -> None:
         assert (await world.run()).counts.updated == 4
     for table in CACHES:
         assert max(await ages(world, table)) - begun < timedelta(minutes=1), table
+    for _ in range(3):  # once a week the folder is looked at, but not what is in it; sources are read in full
+        world.clock.advance(NIGHT)
+        await world.run()
+    assert world.cloud.counters.templates["GET /users/{id}/contactfolders/{id}"] > 0
+    assert max(await ages(world, LEDGERS)) - begun < timedelta(minutes=1)
+    assert max(await ages(world, SOURCES)) - begun > timedelta(days=6)
 
 
 async def test_nothing_read_over_sixty_days_ago_is_held() -> None:
@@ -208,9 +216,7 @@ async def test_a_worker_whose_claim_ran_out_writes_no_more() -> None:
     await world.connect()
     mailbox = staff(world)[0]
     # one answer takes longer than the claim lasts
-    world.cloud.faults.add(
-        Fault(FaultKind.LATENCY, delay=700, times=1, method="POST", template="/users/{id}/contactfolders/{id}/contacts")
-    )
+    world.cloud.faults.add(Fault(FaultKind.LATENCY, delay=700, times=1, method="POST", template=CREATE.removeprefix("POST ")))
     run_id = await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
     for _ in range(2):
         upcoming = world.queues.next_at()
@@ -260,6 +266,44 @@ async def test_a_chunk_that_comes_again_is_served_once() -> None:
     assert {len(items) for mailbox in staff(world) for items in world.ours(mailbox).values()} == {1}
 
 
+async def planned(people: int) -> tuple[World, str]:
+    """A run whose chunks are handed out and not yet served."""
+    world = World()
+    world.hire_many(people)
+    await world.connect()
+    run = await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
+    start = world.queues.receive("sync-start")
+    assert start
+    await deliver(world.context, start)
+    return world, run
+
+
+async def test_a_chunk_in_two_hands_at_once_is_served_by_one() -> None:
+    world, run = await planned(4)
+    chunk = world.queues.receive("sync-chunk")
+    assert chunk
+    await asyncio.gather(*(deliver(worker, chunk) for worker in (world.context, world.worker("worker-two"))))
+    await world.settle()
+    assert (await load_run(world.tables, TENANT, run)).outcomes == {"done": 4}
+    assert world.cloud.counters.templates[CREATE] == 16
+    assert {len(items) for mailbox in staff(world) for items in world.ours(mailbox).values()} == {1}
+
+
+async def test_a_run_is_closed_only_when_every_chunk_is_done() -> None:
+    world, run = await planned(45)
+    chunk = world.queues.receive("sync-chunk")
+    assert chunk
+    await deliver(world.context, chunk)
+    world.clock.advance(timedelta(seconds=5))
+    check = world.queues.receive("run-check")
+    assert check
+    await deliver(world.context, check)
+    assert (await load_run(world.tables, TENANT, run)).state is RunState.RUNNING
+    await world.settle()
+    ended = await load_run(world.tables, TENANT, run)
+    assert (ended.state, ended.outcomes, ended.counts.created) == (RunState.SUCCEEDED, {"done": 45}, 45 * 45)
+
+
 # --- late answers --------------------------------------------------------------------------------------------------------
 
 
@@ -278,7 +322,7 @@ async def test_a_create_whose_answer_was_lost_leaves_one_contact(kind: FaultKind
         assert len(ours) == 4
         assert {len(items) for items in ours.values()} == {1}
     if kind is FaultKind.LOST:
-        assert world.cloud.counters.templates["POST /users/{id}/contactfolders/{id}/contacts"] == 9 + 3, "it was looked up first"
+        assert world.cloud.counters.templates[CREATE] == 9 + 3, "it was looked up first"
 
 
 # --- what is not ours ----------------------------------------------------------------------------------------------------
@@ -322,12 +366,3 @@ async def test_a_leaver_told_by_delta_goes() -> None:
     run = await world.run()
     assert run.counts.deleted == 1
     assert f"u:{leaver}" not in world.ours(mailbox)
-
-
-async def test_a_run_is_closed_only_when_every_chunk_is_done() -> None:
-    world = World()
-    world.hire_many(45)
-    await world.connect()
-    run = await world.run()
-    assert run.outcomes == {"done": 45}
-    assert run.counts.created == 45 * 45

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 AUDITS = "tests/engine/test_audits.py"
 INTERRUPTIONS = "tests/engine/test_interruptions.py"
+LATE = f"{INTERRUPTIONS}::test_a_write_that_commits_after_its_worker_died_leaves_one_contact"
 REMOVAL = "tests/engine/test_removal.py"
 SAFEGUARDS = "tests/engine/test_safeguards.py"
 BATCHES = "tests/graph/test_batches.py"
@@ -66,7 +67,7 @@ FAULTS = (
         "sync_core/engine/work.py",
         "replica.look_after = now + LATE_WRITE",
         "pass",
-        INTERRUPTIONS,
+        LATE,
     ),
     # --- lost is not empty ---
     _fault(

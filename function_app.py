@@ -5,8 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 import api.admin
-import api.sources
 import api.preview
+import api.sources
 from composition import context
 from gdpr import purge
 from sync_core import messages

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from sync_core import brakes, planning
-from sync_core.contacts import OWNED_FIELDS, canonical
+from sync_core import brakes, notes, planning
+from sync_core.contacts import FIELDS, canonical
 from sync_core.engine import folders
 from sync_core.engine.context import Context
 from sync_core.engine.difference import Difference, Hold, brakes_on, difference
@@ -34,9 +34,11 @@ from sync_core.errors import (
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
 from sync_core.model import Create, Delete, Held, Item, Operation, SeenItem, Spent, Update
+from sync_core.policies import NOTES, Policies
 from sync_core.ports import Mailboxes, TenantKeys
 from sync_core.selection import Line, explain
 from sync_core.state import replicas as register
+from sync_core.state.refusals import Refusals, RefusalStore
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import Sync
 from sync_core.state.tenants import load_tenant
@@ -143,7 +145,8 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
     proposal = await propose(context, keys, sync, tenant.settings, material)
     result.people, result.targets = len(proposal.items), len(proposal.targets)
     result.holds = brakes_on(sync, people=result.people, targets=result.targets, sources=proposal.sources)
-    result.lines = await _lines(material, sync, [person.attributes for person in await everybody(material, tenant.settings)])
+    people = [person.attributes for person in await everybody(material, sync.definition, tenant.settings)]
+    result.lines = await _lines(material, sync, people)
     store = SnapshotStore(context.tables, keys.sealer, sync.tenant, sync.sync)
     result.difference = await difference(context, store, await store.head(), sync, proposal)
     if result.difference.people is not None:
@@ -239,14 +242,15 @@ class _Looker:
         registered = replica.folder_id if replica is not None else ""
         located = await folders.locate(self.mailboxes, mailbox, registered, installation=installation, sync=sync)
         result = MailboxPreview(mailbox, "removed" if leaving else "done")
+        policies = Policies.of(self.sync.definition)
+        fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id, self.sync.definition.fields.owned)
         seen: dict[str, SeenItem] = {}
         if located.folder is not None:
             result.folder = located.folder.name
-            async for items in self.mailboxes.items(mailbox, located.folder.folder_id, fields=True):
+            async for items in self.mailboxes.items(mailbox, located.folder.folder_id, fields=fingerprinter.fields):
                 seen |= {item.item_id: item for item in items if key_in(item.mark, installation, sync) is not None}
         elif not leaving:
             result.folder, result.folder_is_new = folders.free_name(self.sync.definition.folder, located.names), True
-        fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id)
         listing = planning.read_listing(
             seen.values(),
             {},
@@ -256,13 +260,22 @@ class _Looker:
             fingerprinter=fingerprinter,
         )
         held = {
-            key: Held(entry.item_id, planning.compare_fields(seen[entry.item_id], fingerprinter))
+            key: planning.compare_fields(seen[entry.item_id], fingerprinter, keep_edits=policies.keep_edits)
             for key, entry in listing.held.items()
         }
-        operations = planning.plan({} if leaving else self.wanted, held)
+        operations: Sequence[Operation] = planning.plan({} if leaving else self.wanted, held)
+        if not leaving:
+            refused = await self._refused(mailbox, held) if policies.respect_deletions else ()
+            operations = policies.applied(operations, self.wanted, held, fingerprinter, refused)
         self._account(result, operations, held, seen, leaving=leaving)
         result.doubles, result.copies = len(listing.doubles), len(listing.copies)
         return result
+
+    async def _refused(self, mailbox: str, held: Mapping[str, Held]) -> Refusals:
+        store = RefusalStore(self.context.tables, self.keys.fingerprint_key, self.sync.tenant, self.sync.sync)
+        refusals = await store.load(mailbox)
+        refusals.discard(held)
+        return refusals
 
     def _account(
         self,
@@ -292,14 +305,16 @@ def _change(operation: Operation, seen: Mapping[str, SeenItem]) -> Change:
             return Change("delete", key, _filled(seen[item_id].fields or {}), {})
         case Update(key, item_id, body):
             before, after = seen[item_id].fields or {}, orjson.loads(body)
-            differing = [name for name in OWNED_FIELDS if canonical(name, before.get(name)) != canonical(name, after.get(name))]
-            return Change(
-                "update", key, {name: before.get(name) for name in differing}, {name: after.get(name) for name in differing}
-            )
+            if NOTES in after:
+                after[NOTES] = notes.with_block(before.get(NOTES), after[NOTES])
+            names = [
+                name for name in FIELDS if name in after and canonical(name, before.get(name)) != canonical(name, after[name])
+            ]
+            return Change("update", key, {name: before.get(name) for name in names}, {name: after[name] for name in names})
 
 
 def _filled(fields: Mapping[str, Any]) -> Fields:
-    return {name: fields[name] for name in OWNED_FIELDS if name in fields and canonical(name, fields[name])}
+    return {name: fields[name] for name in FIELDS if name in fields and canonical(name, fields[name])}
 
 
 def _name(item: Item) -> str:

@@ -41,9 +41,10 @@ def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
-async def everybody(material: Material, settings: TenantSettings) -> list[Merged]:
+async def everybody(material: Material, definition: SyncDefinition, settings: TenantSettings) -> list[Merged]:
     """The people of all sources, merged, before the sync's own selection is asked. Raises LostPagesError."""
-    return list(_merged([await _people_of(material, place) for place in range(len(material.sources))], settings))
+    people = [await _people_of(material, place) for place in range(len(material.sources))]
+    return list(_merged(people, settings, phones_as_is=definition.fields.phones == "as_is"))
 
 
 async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: TenantSettings, material: Material) -> Proposal:

@@ -23,6 +23,7 @@ from sync_core.engine.preview import UNSAVED, Page, Preview, preview
 from sync_core.errors import InputError, NotFoundError, Reason
 from sync_core.model import RunState
 from sync_core.ports import Entity, Mailboxes, MicrosoftGraph, Write
+from sync_core.state.runs import Check
 from sync_core.state.syncs import Sync, load_sync
 from tests.engine.phones import Phones
 from tests.engine.world import SYNC, TENANT, OneSecret, World
@@ -348,3 +349,25 @@ async def test_what_is_wrong_in_a_request_is_named(
     world, _ = await synced(1)
     status, answer = await Api(world, monkeypatch).post(name, body, sync=SYNC)
     assert (status, answer["field"]) == (400, field)
+
+
+async def test_policies_are_part_of_the_plan() -> None:
+    rules = {"officeLocation": {"policy": "fill", "constant": "Head office"}, "personalNotes": {"constant": "See the intranet"}}
+    definition = {"on_user_edit": "keep", "on_user_delete": "respect", "fields": {"rules": rules}}
+    world, mailboxes = await synced(4, definition)
+    phones = Phones(world.tenant)
+    first = {str(contact.values["displayName"]): contact for contact in world.tenant.contacts(mailboxes[0], "Colleagues")}
+    phones.edit(mailboxes[0], first["Person Number00000"], "+1 555 0100")
+    phones.delete(mailboxes[0], first["Person Number00001"])
+    await world.run(check=Check.CHANGES)
+    world.clock.advance(timedelta(days=1))
+    for mailbox in mailboxes[:3]:
+        world.tenant.change_user(mailbox, {"mobilePhone": "+49 30 9876543", "jobTitle": "Boss"})
+    result = await shown(world)
+    one = next(one for one in result.mailboxes if one.mailbox == mailboxes[0])
+    assert {change.key: sorted(change.after) for change in one.changes} == {
+        f"u:{mailboxes[0]}": ["jobTitle"],
+        f"u:{mailboxes[2]}": ["jobTitle", "mobilePhone"],
+    }
+    run = await world.run()
+    assert totals(result) == (run.counts.created, run.counts.updated, run.counts.deleted)

@@ -41,6 +41,9 @@ ROUTES = {
     "release_run": ("POST", "tenants/{tenant}/runs/{run}/release", "FUNCTION"),
     "drop_run": ("POST", "tenants/{tenant}/runs/{run}/drop", "FUNCTION"),
     "purge_caches": ("POST", "tenants/{tenant}/purge", "FUNCTION"),
+    "put_source": ("PUT", "tenants/{tenant}/sources/{source}", "FUNCTION"),
+    "get_source": ("GET", "tenants/{tenant}/sources/{source}", "FUNCTION"),
+    "delete_source": ("DELETE", "tenants/{tenant}/sources/{source}", "FUNCTION"),
 }
 TIMERS = {"schedule_syncs": "0 */5 * * * *", "purge_expired": "0 17 2 * * *"}
 DEFINITION = {"name": "People", "folder": "Colleagues", "every_hours": None}

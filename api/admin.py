@@ -12,6 +12,7 @@ from api.problems import answer, explained, json_body
 from composition import context
 from sync_core.definition import SyncDefinition, TenantSettings, parse
 from sync_core.engine import admin, runs
+from sync_core.errors import InputError
 from sync_core.state.runs import Check, Run, all_chunks, load_run, newest_runs
 from sync_core.state.syncs import Sync, load_sync
 from sync_core.state.tenants import load_tenant
@@ -69,8 +70,12 @@ async def get_sync(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("tenants/{tenant}/syncs/{sync}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
 @explained
 async def delete_sync(req: func.HttpRequest) -> func.HttpResponse:
-    """Remove all that a sync ever wrote, then the sync."""
-    return _started(req, await admin.delete_sync(context(), req.route_params["tenant"], req.route_params["sync"]))
+    """Remove all that a sync ever wrote, or leave it to the users, then the sync."""
+    contacts = req.params.get("contacts", "remove")
+    if contacts not in ("remove", "keep"):
+        raise InputError("contacts", "must be remove or keep")
+    tenant, sync = req.route_params["tenant"], req.route_params["sync"]
+    return _started(req, await admin.delete_sync(context(), tenant, sync, keep_contacts=contacts == "keep"))
 
 
 @blueprint.route("tenants/{tenant}/syncs/{sync}/runs", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 
 from sync_core.errors import InputError
 from sync_core.fields import Fields
-from sync_core.selection import Selection
+from sync_core.selection import OptionalRule, Selection
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST_SOURCES = 20
@@ -22,11 +22,45 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Targets(_Strict):
-    """Whose mailboxes get the folder: everybody with a usable mailbox, or the users named; never those excluded."""
+class TargetChoice(_Strict):
+    """The users named, the members of groups (nested ones too), and whom a rule holds for: all of these together."""
 
-    include: Literal["all"] | tuple[UUID, ...] = "all"
-    exclude: tuple[UUID, ...] = ()
+    mailboxes: tuple[UUID, ...] = ()
+    groups: Annotated[tuple[UUID, ...], Field(max_length=MOST_SOURCES)] = ()
+    rule: OptionalRule = None
+
+
+def _choice(value: object) -> str:
+    """Which way targets are named. The bracket keeps the tag out of the paths of errors (see `parse`)."""
+    return "targets[choice]" if isinstance(value, Mapping | TargetChoice) else "targets[list]"
+
+
+def _include(value: object) -> str:
+    return "targets[all]" if isinstance(value, str) else _choice(value)
+
+
+class Targets(_Strict):
+    """Whose mailboxes get the folder: of all usable ones those to `include`, never those to `exclude`.
+
+    `leavers` says what becomes of the contacts in the mailboxes that are targets no more.
+    """
+
+    include: Annotated[
+        Annotated[Literal["all"], Tag("targets[all]")]
+        | Annotated[tuple[UUID, ...], Tag("targets[list]")]
+        | Annotated[TargetChoice, Tag("targets[choice]")],
+        Discriminator(_include),
+    ] = "all"
+    exclude: Annotated[
+        Annotated[tuple[UUID, ...], Tag("targets[list]")] | Annotated[TargetChoice, Tag("targets[choice]")],
+        Discriminator(_choice),
+    ] = ()
+    leavers: Literal["remove", "keep"] = "remove"
+
+    @property
+    def groups(self) -> set[UUID]:
+        """Every group that is named."""
+        return {group for choice in (self.include, self.exclude) if isinstance(choice, TargetChoice) for group in choice.groups}
 
 
 class Brakes(_Strict):
@@ -112,7 +146,7 @@ class SyncDefinition(_Strict):
     """
 
     name: Name
-    folder: Name
+    folder: Name | None  # None: the default contacts folder, among the user's own
     sources: Annotated[tuple[SourceDefinition, ...], Field(min_length=1, max_length=MOST_SOURCES)] = (FromDirectory(),)
     selection: Selection = Selection()
     targets: Targets = Targets()
@@ -133,8 +167,8 @@ class SyncDefinition(_Strict):
 
     @field_validator("folder")
     @classmethod
-    def _folder_name(cls, value: str) -> str:
-        if any(ord(character) < 32 for character in value):
+    def _folder_name(cls, value: str | None) -> str | None:
+        if any(ord(character) < 32 for character in value or ""):
             raise ValueError("must not hold control characters")
         return value
 

@@ -36,7 +36,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class SeenItem:
-    """An item of a mailbox as a look at it showed. `mark` and `fingerprint` are the raw values of our two properties."""
+    """An item of a mailbox as a look at it showed. `mark` and `fingerprint` are the raw values of our two properties.
+
+    Where only marks were asked for, `folder_id` and `created` are empty: an item may be the user's, and is none of our business.
+    """
 
     item_id: str
     folder_id: str
@@ -154,14 +157,18 @@ class Replica:
     """The mirror of one sync in one mailbox: what must not be lost when caches are.
 
     `applied` is the digest of the snapshot last applied in full. `dirty` says that writes may be under way or lost: list by mark
-    before anything is created. `look_after` asks for one more look once that time has passed (a late write may still commit).
-    `gone_since` is when a leaving mailbox was first found gone: it may come back for a while.
+    before anything is created. `folder_name` is what the definition called the folder when it was made or last renamed (its user
+    may have done so since), "" for a replica in the default folder. `left_folder` is the folder of the other kind that it has
+    moved out of, as long as something of ours may be in it. `look_after` asks for one more look once that time has passed (a late
+    write may still commit). `gone_since` is when a leaving mailbox was first found gone: it may come back for a while.
     """
 
     mailbox: str
     state: ReplicaState = ReplicaState.ACTIVE
     reason: str = ""
     folder_id: str = ""
+    folder_name: str = ""
+    left_folder: str = ""
     applied: str = ""
     dirty: bool = False
     look_after: datetime | None = None
@@ -170,6 +177,11 @@ class Replica:
     owner: str = ""
     owned_until: datetime | None = None
     etag: str = ""
+
+    @property
+    def in_default_folder(self) -> bool:
+        """Whether our items lie among the user's own."""
+        return not self.folder_name
 
 
 class RunState(StrEnum):
@@ -209,7 +221,7 @@ class MailboxResult:
     """What one run did in one mailbox."""
 
     mailbox: str
-    outcome: str  # "done", "set_aside", "held", "removed", "failed"
+    outcome: str  # "done", "set_aside", "held", "removed", "kept", "failed"
     reason: str = ""
     detail: str = ""
     counts: Counts = field(default_factory=Counts)

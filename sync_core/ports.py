@@ -250,6 +250,9 @@ class Mailboxes(Protocol):
     async def create_folder(self, mailbox: str, name: str, mark: str) -> Folder:
         """Make a folder that carries our mark. Raises AnswerLostError, or ConflictError when the name is taken."""
 
+    async def rename_folder(self, mailbox: str, folder_id: str, name: str) -> None:
+        """Give a folder another name. Raises ConflictError when it is taken."""
+
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a folder for good; one that is gone is no error."""
 
@@ -257,16 +260,22 @@ class Mailboxes(Protocol):
         """Move a folder to Deleted Items, whence its owner can take it back; one that is gone is no error."""
 
     def items(self, mailbox: str, folder_id: str, *, fields: Sequence[str] = ()) -> AsyncIterator[list[SeenItem]]:
-        """Every item of a folder with our two properties; also these `fields`, if any (never on a default folder)."""
+        """Every item of a folder: its id and our two properties; with `fields` (never on a default folder) all of a SeenItem."""
 
     async def item(self, mailbox: str, item_id: str, *, fields: Sequence[str] = ()) -> SeenItem | None:
         """One item, wherever it lies, with our two properties and these `fields`; None when there is none."""
 
+    async def look(self, mailbox: str, item_ids: Sequence[str], *, fields: Sequence[str] = ()) -> list[SeenItem | None]:
+        """At most 20 items in the same order, wherever each lies; None for one that does not exist.
+
+        Their ids and our two properties only; with `fields` (never of an item that may be the user's) all of a SeenItem.
+        """
+
     async def find(self, mailbox: str, folder_id: str, mark: str) -> list[SeenItem]:
         """The folder's items that carry exactly this mark."""
 
-    async def unmark(self, mailbox: str, item_id: str) -> None:
-        """Take our mark off an item: from now on it is the user's. One that is gone is no error."""
+    async def unmark(self, mailbox: str, *item_ids: str) -> None:
+        """Take our mark off 1 to 20 items: from now on they are the user's. One that is gone is no error."""
 
     async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
         """Take our mark off a folder: from now on it is the user's. One that is gone is no error."""
@@ -285,7 +294,7 @@ class Mailboxes(Protocol):
     ) -> AsyncIterator[ItemChangePage]:
         """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError.
 
-        A link goes on telling of the `fields` that it was first asked for.
+        A link goes on telling of the `fields` that it was first asked for; with none of them (on a default folder) of ids only.
         """
 
 

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -187,36 +188,38 @@ _LEFT_OUT: Mapping[str, Predicate] = {
 }
 
 
+def _not_too_large(rule: object) -> object:
+    """Before anything else looks at a rule: what follows recurses."""
+    waiting: list[tuple[object, str, int]] = [(rule, "", 1)]
+    conditions = 0
+    while waiting:
+        value, place, depth = waiting.pop()
+        if not isinstance(value, Mapping):
+            continue
+        inner = [(f"{place}.{name}.{at}", one) for name in ("all", "any") for at, one in enumerate(_items(value.get(name)))]
+        inner += [(f"{place}.not", value["not"])] if "not" in value else []
+        conditions += "attribute" in value
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} at {place[1:]}")
+        if conditions > MOST_CONDITIONS:
+            raise ValueError(f"more than {MOST_CONDITIONS} conditions")
+        waiting += [(one, where, depth + 1) for where, one in inner]
+    return rule
+
+
+OptionalRule: TypeAlias = Annotated[Rule | None, BeforeValidator(_not_too_large)]
+
+
 class Selection(_Strict):
     """Who belongs in a list: everybody whom the rule holds for, less those left out by default.
 
     `include` and `exclude` are object ids, and win over both; `exclude` wins over `include`.
     """
 
-    rule: Rule | None = None
+    rule: OptionalRule = None
     leave_out: LeaveOut = LeaveOut()
     include: Ids = ()
     exclude: Ids = ()
-
-    @field_validator("rule", mode="before")
-    @classmethod
-    def _not_too_large(cls, rule: object) -> object:
-        """Before anything else looks at the rule: what follows recurses."""
-        waiting: list[tuple[object, str, int]] = [(rule, "", 1)]
-        conditions = 0
-        while waiting:
-            value, place, depth = waiting.pop()
-            if not isinstance(value, Mapping):
-                continue
-            inner = [(f"{place}.{name}.{at}", one) for name in ("all", "any") for at, one in enumerate(_items(value.get(name)))]
-            inner += [(f"{place}.not", value["not"])] if "not" in value else []
-            conditions += "attribute" in value
-            if depth > DEEPEST:
-                raise ValueError(f"nested deeper than {DEEPEST} at {place[1:]}")
-            if conditions > MOST_CONDITIONS:
-                raise ValueError(f"more than {MOST_CONDITIONS} conditions")
-            waiting += [(one, where, depth + 1) for where, one in inner]
-        return rule
 
 
 class Line(NamedTuple):
@@ -241,6 +244,11 @@ def compiled(selection: Selection) -> Callable[[Person], bool]:
         return key in included or (holds(person) and not any(test(person) for test in left_out))
 
     return selects
+
+
+def rule_holds(rule: Rule) -> Predicate:
+    """A rule by itself as a function of a person: nobody is left out."""
+    return _compiled(rule)
 
 
 def explain(selection: Selection, people: Iterable[Person]) -> list[Line]:

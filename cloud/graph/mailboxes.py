@@ -70,6 +70,10 @@ class GraphMailboxes(Mailboxes):
             raise AnswerLostError("a folder was created without an answer that names it")
         return Folder(made["id"], made.get("displayName", name), made.get("parentFolderId", ""), mark)
 
+    async def rename_folder(self, mailbox: str, folder_id: str, name: str) -> None:
+        """Give a folder another name. Raises ConflictError when it is taken."""
+        await self._one(mailbox, build.patch(build.contact_folder(mailbox, folder_id), orjson.dumps({"displayName": name})))
+
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a folder for good; one that is gone is no error."""
         await self._unless_gone(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=self._permanent))
@@ -79,7 +83,7 @@ class GraphMailboxes(Mailboxes):
         await self._unless_gone(mailbox, build.delete(build.contact_folder(mailbox, folder_id), permanent=False))
 
     async def items(self, mailbox: str, folder_id: str, *, fields: Sequence[str] = ()) -> AsyncIterator[list[SeenItem]]:
-        """Every item of a folder with our two properties and these `fields`."""
+        """Every item of a folder: its id and our two properties; with `fields` all of a SeenItem."""
         first = build.get(f"{build.contacts(mailbox, folder_id)}?$top={build.PAGE}&{build.item_query(fields)}")
         async for page in self._pages(mailbox, first):
             yield [_item(raw, fields=fields) for raw in page["value"]]
@@ -92,15 +96,31 @@ class GraphMailboxes(Mailboxes):
             return None
         return _item(raw, fields=fields)
 
+    async def look(self, mailbox: str, item_ids: Sequence[str], *, fields: Sequence[str] = ()) -> list[SeenItem | None]:
+        """At most 20 items, wherever each lies; None for one that does not exist."""
+        requests = [build.get(f"{build.contact(mailbox, item_id)}?{build.item_query(fields)}") for item_id in item_ids]
+        seen: list[SeenItem | None] = []
+        for result in await self._sender.send(mailbox, requests) if requests else ():
+            if isinstance(result, LedgerDoubtError):
+                seen.append(None)
+            elif isinstance(result, RollcallError):
+                raise result
+            else:
+                seen.append(_item(result.body, fields=fields))
+        return seen
+
     async def find(self, mailbox: str, folder_id: str, mark: str) -> list[SeenItem]:
         """The folder's items that carry exactly this mark (Exchange compares without regard to case)."""
         first = build.get(f"{build.contacts(mailbox, folder_id)}?{build.marked(mark)}")
         found = [_item(raw) async for page in self._pages(mailbox, first) for raw in page["value"]]
         return [item for item in found if item.mark == mark]
 
-    async def unmark(self, mailbox: str, item_id: str) -> None:
-        """Take our mark off an item; one that is gone is no error."""
-        await self._unless_gone(mailbox, build.patch(build.contact(mailbox, item_id), _RELEASE_ITEM))
+    async def unmark(self, mailbox: str, *item_ids: str) -> None:
+        """Take our mark off 1 to 20 items; one that is gone is no error."""
+        requests = [build.patch(build.contact(mailbox, item_id), _RELEASE_ITEM) for item_id in item_ids]
+        for result in await self._sender.send(mailbox, requests):
+            if isinstance(result, RollcallError) and not isinstance(result, LedgerDoubtError):
+                raise result
 
     async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
         """Take our mark off a folder; one that is gone is no error."""

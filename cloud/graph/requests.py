@@ -106,13 +106,13 @@ DELTA_PREFER = f"{IMMUTABLE}, odata.maxpagesize={DELTA_PAGE}"
 
 
 def item_query(fields: Sequence[str]) -> str:
-    """The query for items with our two properties and these fields."""
-    return f"{','.join((_IDS, *fields))}&{_MARKS}"
+    """The query for items with our two properties and these fields; without any, for nothing else but ids."""
+    return f"{','.join((_IDS, *fields))}&{_MARKS}" if fields else f"$select=id&{_MARKS}"
 
 
 def delta_query(fields: Sequence[str]) -> str:
     """The query for changes that tell of these fields."""
-    return f"$select={','.join(fields)}"
+    return f"$select={','.join(fields or ('id',))}"
 
 
 def marked(mark: str) -> str:

@@ -46,11 +46,14 @@ async def define_sync(context: Context, tenant_id: str, sync_id: str, definition
     return sync
 
 
-async def delete_sync(context: Context, tenant_id: str, sync_id: str) -> str:
-    """Remove everything the sync ever wrote from all mailboxes, then the sync itself. Returns the id of the run that does it."""
+async def delete_sync(context: Context, tenant_id: str, sync_id: str, *, keep_contacts: bool = False) -> str:
+    """Remove everything the sync ever wrote from all mailboxes, then the sync itself. Returns the id of the run that does it.
+
+    With `keep_contacts` only our marks come off, and the users have the contacts for their own.
+    """
 
     def leave(sync: Sync) -> None:
-        sync.deleting = True
+        sync.deleting, sync.keep_contacts = True, keep_contacts
         sync.revision += 1
 
     await runs.change_sync(context, tenant_id, sync_id, leave)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 
 from sync_core import planning
 from sync_core.engine.folders import in_its_place
@@ -25,14 +24,18 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
         return set()
     await work.ledgers.load(replica.mailbox, ledger)
     held = ledger.everything()
+    if replica.in_default_folder:
+        changes = await _with_our_fields(work, replica, changes, {entry.item_id for entry in held.values()})
     findings = planning.judge_changes(changes, held, work.fingerprinter, keep_edits=work.policies.keep_edits)
     left = dict(findings.left)
     if complete:
         there = {change.item_id for change in changes if not change.removed}
         left |= {key: entry for key, entry in held.items() if entry.item_id not in there}
-    if len(left) > BATCH or len(findings.unknown) > BATCH:
+    unknown = findings.unknown
+    if replica.in_default_folder and len(unknown) > BATCH:
+        unknown = await _ours_among(work, replica, set(unknown))
+    if len(left) > BATCH or len(unknown) > BATCH:
         raise LedgerDoubtError("too many to look at one by one")
-    fields = {change.item_id: change.fields for change in changes}
     suspects: set[int] = set()
     gone: set[str] = set()
     applied = list(ledger.head.digests)
@@ -44,29 +47,27 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
 
     for key, entry in findings.edited.items():
         correct(key, entry)
-    for key, entry in left.items():
-        still = await _look_at_missing(work, replica, entry)
-        correct(key, still)
-        if still is None:
+    still_there = await _look_at_missing(work, replica, left)
+    for key in left:
+        correct(key, still_there.get(key))
+        if key not in still_there:
             del held[key]
             gone.add(key)
     returned: set[str] = set()
-    for item_id in findings.unknown:
-        seen = await work.mailboxes.item(replica.mailbox, item_id)
+    for seen in await _look_closely(work, replica, await _ours_among(work, replica, set(unknown))):
         mark = work.our_key(seen)
-        if seen is None or mark is None or seen.folder_id != replica.folder_id:
+        if mark is None:
             continue
         known = held.get(mark)
         if known is None:
-            read = replace(seen, fields=fields[item_id])
-            held[mark] = planning.compare_fields(read, work.fingerprinter, keep_edits=work.policies.keep_edits)
+            held[mark] = planning.compare_fields(seen, work.fingerprinter, keep_edits=work.policies.keep_edits)
             correct(mark, held[mark])
             returned.add(mark)
-        elif await work.mailboxes.item(replica.mailbox, known.item_id) is None:
+        elif await work.mailboxes.look(replica.mailbox, [known.item_id]) == [None]:
             raise LedgerDoubtError("item ids have changed")
         else:
             work.check_claim(replica)
-            await work.mailboxes.unmark(replica.mailbox, item_id)
+            await work.mailboxes.unmark(replica.mailbox, seen.item_id)
     if refusals is not None:
         # where a page was not applied in full, a delete of ours may have been carried out without an answer
         deleted = {key for key in gone - returned if applied[ledger.bucket_of(key)]}
@@ -84,11 +85,10 @@ async def list_folder(
 
     Of the keys of `clean` we know that no write of ours is under way: such an item that is gone was deleted by the user.
     """
-    seen: dict[str, SeenItem] = {}
-    async for page in work.mailboxes.items(replica.mailbox, replica.folder_id, fields=work.fingerprinter.fields):
-        for item in page:
-            if work.our_key(item) is not None:
-                seen[item.item_id] = item
+    pages = work.mailboxes.items(replica.mailbox, replica.folder_id, fields=_fields_of_all(work, replica))
+    seen = {item.item_id: item async for page in pages for item in page if work.our_key(item) is not None}
+    if replica.in_default_folder:
+        seen = {item.item_id: item for item in await _look_closely(work, replica, list(seen))}
     listing = planning.read_listing(
         seen.values(),
         known,
@@ -104,13 +104,14 @@ async def list_folder(
             if outcome.error is not None:
                 raise outcome.error
         work.count(replica.mailbox).deleted += len(doubles)
-    for item_id in listing.copies:
-        await work.mailboxes.unmark(replica.mailbox, item_id)
+    for start in range(0, len(listing.copies), BATCH):
+        work.check_claim(replica)
+        await work.mailboxes.unmark(replica.mailbox, *listing.copies[start : start + BATCH])
     gone = set(listing.gone)
     if len(gone) > BATCH:
         await release_elsewhere(work, replica)
     else:
-        gone = {key for key, entry in listing.gone.items() if await _look_at_missing(work, replica, entry) is None}
+        gone -= (await _look_at_missing(work, replica, listing.gone)).keys()
     if refusals is not None:
         refusals.add(gone.intersection(clean))
         refusals.discard(listing.held)
@@ -123,7 +124,7 @@ async def list_folder(
 
 async def _changes(work: Work, replica: Replica, ledger: Ledger) -> tuple[list[ItemChange], bool]:
     """The changes since the last audit, and whether they are in truth all items of the folder. Advances the ledger's link."""
-    fields = work.fingerprinter.fields
+    fields = _fields_of_all(work, replica)
     link = ledger.head.delta_link if ledger.head.delta_fields == fields else None
     ledger.head.delta_fields = fields
     try:
@@ -137,7 +138,7 @@ async def _changes(work: Work, replica: Replica, ledger: Ledger) -> tuple[list[I
 async def _read(work: Work, replica: Replica, link: str | None) -> tuple[list[ItemChange], str | None]:
     changes: list[ItemChange] = []
     end: str | None = None
-    async for page in work.mailboxes.changes(replica.mailbox, replica.folder_id, link, fields=work.fingerprinter.fields):
+    async for page in work.mailboxes.changes(replica.mailbox, replica.folder_id, link, fields=_fields_of_all(work, replica)):
         changes += page.changes
         end = page.delta_link
     return changes, end
@@ -148,17 +149,56 @@ async def _is_in_place(work: Work, replica: Replica) -> bool:
     return folder is not None and await in_its_place(work.mailboxes, replica.mailbox, folder)
 
 
-async def _look_at_missing(work: Work, replica: Replica, entry: Held) -> Held | None:
-    """An item of ours that is not in the folder: moved elsewhere it is the user's now, so our mark comes off; else it is gone.
+def _fields_of_all(work: Work, replica: Replica) -> tuple[str, ...]:
+    """What may be read of every item of the folder: nothing where the user's own contacts are."""
+    return () if replica.in_default_folder else work.fingerprinter.fields
 
-    Returns the entry unchanged when the item is in the folder after all, None when we hold it no more.
+
+async def _with_our_fields(work: Work, replica: Replica, changes: list[ItemChange], ours: set[str]) -> list[ItemChange]:
+    """The changes of a default folder, told by ids alone, with the fields of our items: nothing else is read there."""
+    last = {change.item_id: change for change in changes}
+    wanted = [item_id for item_id, change in last.items() if item_id in ours and not change.removed]
+    seen = {item.item_id: item for item in await _look_closely(work, replica, wanted)}
+    for item_id in wanted:
+        found = seen.get(item_id)
+        last[item_id] = ItemChange(item_id, True) if found is None else ItemChange(item_id, False, found.fields or {})
+    return list(last.values())
+
+
+async def _ours_among(work: Work, replica: Replica, item_ids: set[str]) -> list[str]:
+    """Which of these items carry our mark: looked at one by one, or in a list of the folder if they are many."""
+    found: list[SeenItem | None] = []
+    if len(item_ids) <= BATCH:
+        found += await work.mailboxes.look(replica.mailbox, sorted(item_ids))
+    else:
+        async for page in work.mailboxes.items(replica.mailbox, replica.folder_id):
+            found += [item for item in page if item.item_id in item_ids]
+    return [item.item_id for item in found if item is not None and work.our_key(item) is not None]
+
+
+async def _look_closely(work: Work, replica: Replica, item_ids: Sequence[str]) -> list[SeenItem]:
+    """Those of our items that are in the replica's folder, with their fields."""
+    found: list[SeenItem | None] = []
+    for start in range(0, len(item_ids), BATCH):
+        found += await work.mailboxes.look(replica.mailbox, item_ids[start : start + BATCH], fields=work.fingerprinter.fields)
+    return [item for item in found if item is not None and item.folder_id == replica.folder_id]
+
+
+async def _look_at_missing(work: Work, replica: Replica, missing: Mapping[str, Held]) -> dict[str, Held]:
+    """At most 20 items of ours that are not in the folder: moved elsewhere they are the user's now, and our marks come off.
+
+    Returns those that are in the folder after all.
     """
-    seen = await work.mailboxes.item(replica.mailbox, entry.item_id)
-    if seen is None or work.our_key(seen) is None:
-        return None
-    if seen.folder_id == replica.folder_id:
-        return entry
-    elsewhere = await work.mailboxes.folder(replica.mailbox, seen.folder_id)
-    if elsewhere is not None and await in_its_place(work.mailboxes, replica.mailbox, elsewhere):
-        await work.mailboxes.unmark(replica.mailbox, seen.item_id)
-    return None
+    item_ids = [entry.item_id for entry in missing.values()]
+    looked = await work.mailboxes.look(replica.mailbox, item_ids, fields=work.fingerprinter.fields)
+    there: dict[str, Held] = {}
+    for (key, entry), seen in zip(missing.items(), looked, strict=True):
+        if seen is None or work.our_key(seen) is None:
+            continue
+        if seen.folder_id == replica.folder_id:
+            there[key] = entry
+            continue
+        elsewhere = await work.mailboxes.folder(replica.mailbox, seen.folder_id)
+        if elsewhere is not None and await in_its_place(work.mailboxes, replica.mailbox, elsewhere):
+            await work.mailboxes.unmark(replica.mailbox, seen.item_id)
+    return there

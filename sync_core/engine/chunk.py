@@ -7,9 +7,9 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sync_core.engine import runs
+from sync_core.engine import folders, runs
 from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, WORKING_TIME, Context
-from sync_core.engine.removal import remove_replica
+from sync_core.engine.removal import release_replica, remove_replica
 from sync_core.engine.replicate import replicate
 from sync_core.engine.work import OutOfTimeError, Work
 from sync_core.errors import (
@@ -33,7 +33,7 @@ from sync_core.state.ledgers import LedgerStore
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import Chunk, Run, load_chunk, load_run, open_chunks, save_chunk
 from sync_core.state.snapshots import SnapshotStore
-from sync_core.state.syncs import load_sync
+from sync_core.state.syncs import Sync, load_sync
 from sync_core.state.tenants import load_tenant
 
 log = logging.getLogger("rollcall.chunk")
@@ -88,13 +88,14 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
         await runs.ask_again(context, run)
         await _finish_unserved(context, run, chunk, Reason.INTERNAL_ERROR, detail=_PURGED)
         return
-    claimed = await _claim(context, run, chunk)
+    claimed = await _claim(context, sync, run, chunk)
     if claimed is None:
         await runs.send_chunk(context, run, chunk.number, part=chunk.part, delay=_WAIT_FOR_OTHER)
         return
     # a delivery before this one cleaned them, and died before it could say so
     there = {replica.mailbox for replica in claimed} | {result.mailbox for result in chunk.results}
-    chunk.results += [MailboxResult(one.mailbox, "removed") for one in chunk.replicas if one.mailbox not in there]
+    left = "kept" if _keeps(sync) else "removed"
+    chunk.results += [MailboxResult(one.mailbox, left) for one in chunk.replicas if one.mailbox not in there]
     mailboxes = context.graph.mailboxes(run.tenant)
     work = Work(
         context=context,
@@ -125,7 +126,7 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
         await runs.stop_tenant(context, run.tenant, broken.reason)
 
 
-async def _claim(context: Context, run: Run, chunk: Chunk) -> list[Replica] | None:
+async def _claim(context: Context, sync: Sync, run: Run, chunk: Chunk) -> list[Replica] | None:
     """Own the chunk's replicas by one conditional write; None while another worker does.
 
     The rows in the chunk are as fresh as the plan, so that usually nothing has to be read. What comes back still says whether the
@@ -137,6 +138,9 @@ async def _claim(context: Context, run: Run, chunk: Chunk) -> list[Replica] | No
         if fresh:
             found = [await register.load_replica(context.tables, run.tenant, run.sync, one.mailbox) for one in replicas]
             replicas = [replica for replica in found if replica is not None]
+        for replica in replicas:
+            if replica.state is not ReplicaState.LEAVING and not sync.deleting:
+                folders.relocate(replica, sync.definition.folder)
         now = context.now()
         if any(one.owner and one.owned_until is not None and one.owned_until > now for one in replicas):
             if fresh:
@@ -162,7 +166,8 @@ async def _serve(work: Work, replica: Replica) -> _Served:
         try:
             if work.snapshot is None or replica.state is ReplicaState.LEAVING:
                 replica.state = ReplicaState.LEAVING
-                result = await remove_replica(work, replica)
+                take_leave = release_replica if _keeps(work.sync) else remove_replica
+                result = await take_leave(work, replica)
                 replica.reason, replica.gone_since = "", None
                 return _Served(replica, result, forget=replica.look_after is None)
             result = await replicate(work, work.snapshot, replica)
@@ -203,6 +208,11 @@ async def _serve(work: Work, replica: Replica) -> _Served:
             result = MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, type(error).__name__)
             replica.dirty = True
             return _Served(replica, result)
+
+
+def _keeps(sync: Sync) -> bool:
+    """Whether the contacts in mailboxes that leave stay there, as their users' own."""
+    return sync.keep_contacts if sync.deleting else sync.definition.targets.leavers == "keep"
 
 
 def _leave_gone(replica: Replica, now: datetime) -> _Served:

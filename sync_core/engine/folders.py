@@ -8,10 +8,12 @@ from itertools import count
 
 from sync_core.errors import ConflictError, MailboxError, Reason
 from sync_core.marks import folder_mark, is_folder_of
-from sync_core.model import Folder
+from sync_core.model import Folder, Replica
 from sync_core.ports import Mailboxes
 
 DEFAULT = "contacts"
+"""The name under which Graph knows every mailbox's default contact folder."""
+
 _DEEPEST = 20
 _TRIES = 4
 
@@ -40,6 +42,30 @@ async def locate(mailboxes: Mailboxes, mailbox: str, registered: str, *, install
     return Located(found, extra, {folder.name.casefold() for folder in there})
 
 
+async def locate_default(mailboxes: Mailboxes, mailbox: str, *, installation: str, sync: str) -> Located:
+    """The default folder; folders with our mark are left over from a time when the sync had one of its own."""
+    default = await mailboxes.folder(mailbox, DEFAULT)
+    if default is None:
+        raise MailboxError(Reason.REFUSED, "no default folder")
+    there = await mailboxes.folders(mailbox)
+    return Located(default, [folder for folder in there if is_folder_of(folder.mark, installation, sync)], set())
+
+
+def relocate(replica: Replica, name: str | None) -> None:
+    """Note that a replica belongs into the default folder (None) or a folder of its own, if it is not there yet.
+
+    To be stored before anything is written to the new place. The old place is remembered until it is cleaned; for one that is on
+    its way back, that is where it comes from.
+    """
+    if replica.in_default_folder == (name is None):
+        return
+    if name is None:
+        replica.folder_id, replica.left_folder = "", replica.folder_id
+    else:
+        replica.folder_id, replica.left_folder = replica.left_folder, DEFAULT
+    replica.folder_name, replica.applied = name or "", ""
+
+
 async def create(mailboxes: Mailboxes, mailbox: str, name: str, names: set[str], *, installation: str, sync: str) -> Folder:
     """Make our folder. A folder of the same name is the user's: ours then gets another one. Raises AnswerLostError."""
     taken = set(names)
@@ -49,6 +75,20 @@ async def create(mailboxes: Mailboxes, mailbox: str, name: str, names: set[str],
             return await mailboxes.create_folder(mailbox, free, folder_mark(installation, sync))
         except ConflictError:
             taken.add(free.casefold())
+    raise MailboxError(Reason.REFUSED, "folder name")
+
+
+async def rename(mailboxes: Mailboxes, mailbox: str, folder_id: str, name: str) -> None:
+    """Give our folder another name, or a similar one where the user's has it. Raises LedgerDoubtError when it is gone."""
+    taken: set[str] = set()
+    for _ in range(_TRIES):
+        free = free_name(name, taken)
+        try:
+            await mailboxes.rename_folder(mailbox, folder_id, free)
+        except ConflictError:
+            taken |= {free.casefold(), *await _names_beside(mailboxes, mailbox, folder_id)}
+        else:
+            return
     raise MailboxError(Reason.REFUSED, "folder name")
 
 
@@ -80,6 +120,14 @@ async def all_folders(mailboxes: Mailboxes, mailbox: str) -> AsyncIterator[Folde
         folder = waiting.pop()
         yield folder
         waiting += await mailboxes.child_folders(mailbox, folder.folder_id)
+
+
+async def _names_beside(mailboxes: Mailboxes, mailbox: str, folder_id: str) -> set[str]:
+    folder = await mailboxes.folder(mailbox, folder_id)
+    if folder is None:
+        return set()
+    beside = await mailboxes.child_folders(mailbox, folder.parent_id)
+    return {other.name.casefold() for other in beside if other.folder_id != folder_id}
 
 
 def free_name(name: str, taken: set[str]) -> str:

@@ -14,6 +14,7 @@ from sync_core.model import Spent
 from sync_core.ports import TenantKeys
 from sync_core.sources.base import Reading, Source
 from sync_core.sources.directory import DirectoryUsers
+from sync_core.sources.group import GroupMembers
 from sync_core.sources.registry import open_source
 from sync_core.state.sources import SourceHead
 from sync_core.state.syncs import Sync
@@ -25,6 +26,7 @@ class Material:
 
     directory: DirectoryUsers
     sources: Sequence[tuple[SourceDefinition, Source]]  # in order of priority
+    target_groups: Mapping[str, Source]  # those that the targets name, by id
     heads: Mapping[str, SourceHead]
 
     @property
@@ -50,11 +52,12 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     reading = Reading(context.tables, keys, context.graph, context.clock, sync.tenant, in_full, spent)
     directory = DirectoryUsers(reading)
     sources = [(definition, open_source(definition, reading)) for definition in sync.definition.sources]
+    groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.targets.groups)}
     heads = {directory.id: await _refreshed(directory)}
-    for _, source in sources:
+    for source in (*(source for _, source in sources), *groups.values()):
         if source.id not in heads:
             heads[source.id] = await _refreshed(source)
-    return Material(directory, sources, heads)
+    return Material(directory, sources, groups, heads)
 
 
 async def _refreshed(source: Source) -> SourceHead:

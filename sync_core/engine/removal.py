@@ -17,19 +17,35 @@ async def remove_replica(work: Work, replica: Replica) -> MailboxResult:
     """
     replica.dirty = must_look(replica, work.context.now())
     await release_elsewhere(work, replica)
-    if replica.folder_id:
-        await remove_folder(work, replica, replica.folder_id)
-    await work.ledgers.remove(replica.mailbox)
-    replica.dirty, replica.due = replica.look_after is not None, replica.look_after
-    return MailboxResult(replica.mailbox, "removed")
+    for folder_id in _homes(replica):
+        await remove_folder(work, replica, folder_id)
+    return await _taken_leave(work, replica, "removed")
+
+
+async def release_replica(work: Work, replica: Replica) -> MailboxResult:
+    """Take our marks off everything in one mailbox: from then on it is the user's. Otherwise like `remove_replica`."""
+    replica.dirty = must_look(replica, work.context.now())
+    async for folder in folders.all_folders(work.mailboxes, replica.mailbox):
+        await _release_items(work, replica, folder.folder_id)
+        if is_folder_of(folder.mark, work.context.installation, work.sync.sync):
+            work.check_claim(replica)
+            await work.mailboxes.unmark_folder(replica.mailbox, folder.folder_id)
+    return await _taken_leave(work, replica, "kept")
 
 
 async def release_elsewhere(work: Work, replica: Replica) -> None:
-    """Take our marks off whatever lies outside the replica's folder; further folders of ours, at any depth, are removed."""
+    """Take our marks off whatever lies outside the replica's folder; further folders of ours, at any depth, are removed.
+
+    A folder that the replica moves out of is left alone too: what is in it is ours.
+    """
     installation, sync = work.context.installation, work.sync.sync
+    homes = _homes(replica)
     extra: list[str] = []
-    async for folder in folders.all_folders(work.mailboxes, replica.mailbox):
-        if folder.folder_id == replica.folder_id:
+    default, *others = [folder async for folder in folders.all_folders(work.mailboxes, replica.mailbox)]
+    if folders.DEFAULT not in homes:
+        await _release_items(work, replica, default.folder_id)
+    for folder in others:
+        if folder.folder_id in homes:
             continue
         if is_folder_of(folder.mark, installation, sync):
             extra.append(folder.folder_id)
@@ -40,9 +56,14 @@ async def release_elsewhere(work: Work, replica: Replica) -> None:
 
 
 async def remove_folder(work: Work, replica: Replica, folder_id: str) -> None:
-    """Delete our items of a folder, then the folder; one that holds something else stays, and is the user's from then on."""
+    """Delete our items of a folder, then the folder; one that holds something else stays, and is the user's from then on.
+
+    The default folder always stays: it is known by its name here, `folders.DEFAULT`.
+    """
     try:
         foreign = await _delete_items(work, replica, folder_id)
+        if folder_id == folders.DEFAULT:
+            return
         if foreign or await work.mailboxes.child_folders(replica.mailbox, folder_id):
             await work.mailboxes.unmark_folder(replica.mailbox, folder_id)
         else:
@@ -50,6 +71,26 @@ async def remove_folder(work: Work, replica: Replica, folder_id: str) -> None:
             await work.mailboxes.delete_folder(replica.mailbox, folder_id)
     except LedgerDoubtError:
         return  # it is gone
+
+
+async def leave_old_folder(work: Work, replica: Replica) -> None:
+    """Clean the folder that a replica has moved out of; once more when a write to it may still commit."""
+    if replica.left_folder:
+        await remove_folder(work, replica, replica.left_folder)
+    if replica.look_after is None:
+        replica.left_folder = ""
+
+
+async def _taken_leave(work: Work, replica: Replica, outcome: str) -> MailboxResult:
+    await work.ledgers.remove(replica.mailbox)
+    replica.dirty, replica.due = replica.look_after is not None, replica.look_after
+    return MailboxResult(replica.mailbox, outcome)
+
+
+def _homes(replica: Replica) -> list[str]:
+    """The folders in which items of ours are where we have put them."""
+    home = folders.DEFAULT if replica.in_default_folder else replica.folder_id
+    return [folder_id for folder_id in (home, replica.left_folder) if folder_id]
 
 
 async def _delete_items(work: Work, replica: Replica, folder_id: str) -> bool:
@@ -74,8 +115,8 @@ async def _delete_items(work: Work, replica: Replica, folder_id: str) -> bool:
 
 
 async def _release_items(work: Work, replica: Replica, folder_id: str) -> None:
-    async for page in work.mailboxes.items(replica.mailbox, folder_id):
-        for item in page:
-            if work.our_key(item) is not None:
-                work.check_claim(replica)
-                await work.mailboxes.unmark(replica.mailbox, item.item_id)
+    pages = work.mailboxes.items(replica.mailbox, folder_id)
+    ids = [item.item_id async for page in pages for item in page if work.our_key(item) is not None]
+    for start in range(0, len(ids), BATCH):
+        work.check_claim(replica)
+        await work.mailboxes.unmark(replica.mailbox, *ids[start : start + BATCH])

@@ -18,7 +18,7 @@ from sync_core import brakes, notes, planning
 from sync_core.engine import folders
 from sync_core.engine.audit import audit, list_folder
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
-from sync_core.engine.removal import release_elsewhere, remove_folder
+from sync_core.engine.removal import leave_old_folder, release_elsewhere, remove_folder
 from sync_core.engine.work import BATCH, Work, must_look
 from sync_core.errors import AnswerLostError, ClaimLostError, LedgerDoubtError, LostPagesError, MailboxError, Reason
 from sync_core.marks import item_mark
@@ -57,6 +57,8 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     due = due or (work.policies.look_first and replica.applied != snapshot.digest)
     refusals = await work.refusals.load(replica.mailbox) if work.policies.respect_deletions else None
     ledger = await work.ledgers.open(replica.mailbox) if replica.folder_id and not must_list else None
+    if ledger is not None and ledger.head.folder_id != replica.folder_id:
+        ledger = None
     if ledger is not None and due and not await _still_good(work, replica, ledger, now):
         ledger = None
     suspects: set[int] = set()
@@ -74,6 +76,7 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     if refusals is not None:
         # before the ledger forgets what was there
         await work.refusals.save(replica.mailbox, refusals)
+    await _rename(work, replica)
     if check is Check.EVERYTHING:
         await release_elsewhere(work, replica)
     replica.due = now + AUDIT_EVERY if due else replica.due
@@ -84,6 +87,7 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
         await _save(work, replica, ledger)
         return MailboxResult(replica.mailbox, "held", Reason.DELETIONS_HELD, f"{deletions} of {ledger.head.count}")
     await _carry_out(work, snapshot, replica, ledger, operations)
+    await leave_old_folder(work, replica)
     replica.applied = snapshot.digest
     return MailboxResult(replica.mailbox, "done")
 
@@ -96,7 +100,7 @@ async def _still_good(work: Work, replica: Replica, ledger: Ledger, now: datetim
         days=_RELIST_FROM_DAY + spread % _RELIST_SPREAD_DAYS
     ):
         return False
-    if now - ledger.head.folder_seen_at >= timedelta(days=_FOLDER_CHECK_DAYS - spread % 3):
+    if not replica.in_default_folder and now - ledger.head.folder_seen_at >= timedelta(days=_FOLDER_CHECK_DAYS - spread % 3):
         folder = await work.mailboxes.folder(replica.mailbox, replica.folder_id)
         if folder is None or not await folders.in_its_place(work.mailboxes, replica.mailbox, folder):
             return False
@@ -110,9 +114,9 @@ async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusal
     folder, made = await _our_folder(work, replica)
     known: Mapping[str, Held] = {}
     clean: Collection[str] = ()
-    served_before = replica.folder_id != ""
+    served_before = replica.folder_id != "" or replica.left_folder != ""
     previous = await work.ledgers.open(mailbox) if served_before else None
-    if previous is not None and folder.folder_id == replica.folder_id:
+    if previous is not None and folder.folder_id == previous.head.folder_id:
         try:
             await work.ledgers.load(mailbox, previous)
             known = previous.everything()
@@ -124,7 +128,7 @@ async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusal
         previous = None
     replica.folder_id = folder.folder_id
     held = {} if made else await list_folder(work, replica, known, refusals, clean)
-    ledger = Ledger.of(held, buckets, now=now)
+    ledger = Ledger.of(held, buckets, folder_id=folder.folder_id, now=now)
     if previous is not None:
         ledger.head.delta_link, ledger.head.delta_fields = previous.head.delta_link, previous.head.delta_fields
     if served_before:
@@ -138,20 +142,35 @@ async def _our_folder(work: Work, replica: Replica) -> tuple[Folder, bool]:
     mailbox, mailboxes = replica.mailbox, work.mailboxes
     installation, sync = work.context.installation, work.sync.sync
     for _ in range(_LOOKUPS):
-        located = await folders.locate(mailboxes, mailbox, replica.folder_id, installation=installation, sync=sync)
+        if replica.in_default_folder:
+            located = await folders.locate_default(mailboxes, mailbox, installation=installation, sync=sync)
+        else:
+            located = await folders.locate(mailboxes, mailbox, replica.folder_id, installation=installation, sync=sync)
         for extra in located.extra:
-            await remove_folder(work, replica, extra.folder_id)
+            if extra.folder_id != replica.left_folder:
+                await remove_folder(work, replica, extra.folder_id)
         if located.folder is not None:
             return located.folder, False
         work.check_claim(replica)
-        name = work.sync.definition.folder
+        name = work.sync.definition.folder or replica.folder_name
         try:
             folder = await folders.create(mailboxes, mailbox, name, located.names, installation=installation, sync=sync)
         except AnswerLostError:
             _expect_late_write(work, replica)
             continue
+        replica.folder_name = name
         return folder, True
     raise MailboxError(Reason.MAILBOX_BUSY, "answers lost")
+
+
+async def _rename(work: Work, replica: Replica) -> None:
+    """Follow the definition when it calls our folder otherwise than it did before; until then the user's name for it stands."""
+    name = work.sync.definition.folder
+    if name is None or replica.in_default_folder or name == replica.folder_name:
+        return
+    work.check_claim(replica)
+    await folders.rename(work.mailboxes, replica.mailbox, replica.folder_id, name)
+    replica.folder_name = name
 
 
 async def _with_buckets(work: Work, replica: Replica, ledger: Ledger, buckets: int) -> Ledger:

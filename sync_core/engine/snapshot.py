@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from secrets import token_hex
+from typing import Any
+from uuid import UUID
 
 from sync_core import buckets
 from sync_core.contacts import item_of, with_international_phones
-from sync_core.definition import SyncDefinition, TenantSettings
+from sync_core.definition import TargetChoice, Targets, TenantSettings
 from sync_core.directory import has_usable_mailbox
 from sync_core.engine.context import Context
 from sync_core.engine.material import Material
@@ -21,7 +23,7 @@ from sync_core.merging import Merged, Person, merge_people
 from sync_core.model import Item
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
-from sync_core.selection import Selection, compiled
+from sync_core.selection import Predicate, Selection, compiled, rule_holds
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.syncs import Sync
 
@@ -49,8 +51,8 @@ async def everybody(material: Material, definition: SyncDefinition, settings: Te
 
 async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: TenantSettings, material: Material) -> Proposal:
     """Select, merge and map. Raises LostPagesError when a source is purged meanwhile."""
-    is_target = _target_rule(sync.definition)
-    targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user["id"])]
+    is_target = await _target_rule(sync.definition.targets, material)
+    targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user)]
     people = [await _people_of(material, place) for place in range(len(material.sources))]
     fields = sync.definition.fields
     merged = _merged(people, settings, phones_as_is=fields.phones == "as_is")
@@ -136,7 +138,23 @@ def _shares(material: Material, people: Iterable[list[Person]], wanted: Collecti
     return {source: counts[source] for source in ids}
 
 
-def _target_rule(definition: SyncDefinition) -> Callable[[str], bool]:
-    named = None if definition.targets.include == "all" else {str(mailbox) for mailbox in definition.targets.include}
-    excluded = {str(mailbox) for mailbox in definition.targets.exclude}
-    return lambda mailbox: mailbox not in excluded and (named is None or mailbox in named)
+async def _target_rule(targets: Targets, material: Material) -> Predicate:
+    """Whether a user is a target. Raises LostPagesError."""
+    members = {
+        group: {user["id"] async for _, user in source.people(material.heads)} for group, source in material.target_groups.items()
+    }
+    included = _everybody if targets.include == "all" else _chosen(targets.include, members)
+    excluded = _chosen(targets.exclude, members)
+    return lambda user: included(user) and not excluded(user)
+
+
+def _everybody(_user: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _chosen(choice: Collection[UUID] | TargetChoice, members: Mapping[str, Collection[str]]) -> Predicate:
+    if not isinstance(choice, TargetChoice):
+        choice = TargetChoice(mailboxes=tuple(choice))
+    ids = {str(mailbox) for mailbox in choice.mailboxes}.union(*(members[str(group)] for group in choice.groups))
+    holds = rule_holds(choice.rule) if choice.rule is not None else None
+    return lambda user: user["id"] in ids or (holds is not None and holds(user))

@@ -36,7 +36,7 @@ async def register_targets(context: Context, sync: Sync, targets: Iterable[str])
             await register.save_replicas(context.tables, sync.tenant, sync.sync, changed)
             changed = []
     await register.save_replicas(context.tables, sync.tenant, sync.sync, changed)
-    new = [Replica(mailbox, due=now) for mailbox in sorted(wanted)]
+    new = [Replica(mailbox, folder_name=sync.definition.folder or "", due=now) for mailbox in sorted(wanted)]
     await register.insert_replicas(context.tables, sync.tenant, sync.sync, new)
 
 
@@ -46,7 +46,13 @@ async def pick_chunks(context: Context, sync: Sync, *, current: str, people: int
     number = 0
     batch: list[Replica] = []
     rows = register.replicas_to_serve(
-        context.tables, sync.tenant, sync.sync, current=current, now=context.now(), check_all=check is not Check.DUE
+        context.tables,
+        sync.tenant,
+        sync.sync,
+        current=current,
+        folder_name=sync.definition.folder or "",
+        now=context.now(),
+        check_all=check is not Check.DUE,
     )
     async for replica in rows:
         batch.append(replica)

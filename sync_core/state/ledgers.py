@@ -29,6 +29,7 @@ class LedgerHead:
     folder was last seen in its place. `delta_fields` are those that the delta link tells of.
     """
 
+    folder_id: str
     digests: list[str]
     listed_at: datetime
     folder_seen_at: datetime
@@ -46,9 +47,9 @@ class Ledger:
     changed: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, held: Mapping[str, Held], count: int, *, now: datetime) -> Ledger:
+    def of(cls, held: Mapping[str, Held], count: int, *, folder_id: str, now: datetime) -> Ledger:
         """A ledger rebuilt from a full look at the folder: nothing is known to be applied."""
-        ledger = cls(LedgerHead([""] * count, listed_at=now, folder_seen_at=now, count=len(held)))
+        ledger = cls(LedgerHead(folder_id, [""] * count, listed_at=now, folder_seen_at=now, count=len(held)))
         ledger.loaded = {number: {} for number in range(count)}
         for key, entry in held.items():
             ledger.loaded[buckets.bucket_of(key, count)][key] = entry
@@ -99,6 +100,7 @@ class LedgerStore:
         state = orjson.loads(plain)
         return Ledger(
             LedgerHead(
+                folder_id=state["folder"],
                 digests=state["digests"],
                 listed_at=datetime.fromisoformat(state["listedAt"]),
                 folder_seen_at=datetime.fromisoformat(state["folderSeenAt"]),
@@ -134,6 +136,7 @@ class LedgerStore:
         """
         head = ledger.head
         state = {
+            "folder": head.folder_id,
             "digests": head.digests,
             "listedAt": head.listed_at.isoformat(),
             "folderSeenAt": head.folder_seen_at.isoformat(),
@@ -169,7 +172,7 @@ class LedgerStore:
 
 def repack(ledger: Ledger, count: int) -> Ledger:
     """The same ledger (fully loaded) over another number of buckets. Its age stays."""
-    packed = Ledger.of(ledger.everything(), count, now=ledger.head.listed_at)
+    packed = Ledger.of(ledger.everything(), count, folder_id=ledger.head.folder_id, now=ledger.head.listed_at)
     packed.head.folder_seen_at = ledger.head.folder_seen_at
     packed.head.delta_link, packed.head.delta_fields = ledger.head.delta_link, ledger.head.delta_fields
     return packed

@@ -26,11 +26,20 @@ async def all_replicas(tables: Tables, tenant: str, sync: str) -> AsyncIterator[
 
 
 async def replicas_to_serve(
-    tables: Tables, tenant: str, sync: str, *, current: str, now: datetime, check_all: bool
+    tables: Tables, tenant: str, sync: str, *, current: str, folder_name: str, now: datetime, check_all: bool
 ) -> AsyncIterator[Replica]:
-    """Replicas that have something to do: not at the `current` snapshot, dirty, leaving, or due for an audit or another look."""
+    """Replicas that have something to do.
+
+    Those not at the `current` snapshot or not in a folder of this name, dirty or leaving ones, and those due for an audit or
+    another look.
+    """
     due = Compare("Due", "le", now)
-    behind: tuple[Condition, ...] = (Compare("Applied", "ne", current), Compare("Dirty", "eq", True), due)
+    behind: tuple[Condition, ...] = (
+        Compare("Applied", "ne", current),
+        Compare("FolderName", "ne", folder_name),
+        Compare("Dirty", "eq", True),
+        due,
+    )
     active: Condition = Compare("State", "eq", ReplicaState.ACTIVE)
     if not check_all:
         active = AllOf((active, AnyOf(behind)))
@@ -79,6 +88,8 @@ def _encode(replica: Replica) -> Row:
         "State": str(replica.state),
         "Reason": replica.reason,
         "Folder": replica.folder_id,
+        "FolderName": replica.folder_name,
+        "LeftFolder": replica.left_folder,
         "Applied": replica.applied,
         "Dirty": replica.dirty,
         "LookAfter": replica.look_after,
@@ -96,6 +107,8 @@ def _decode(entity: Entity) -> Replica:
         state=ReplicaState(str(values["State"])),
         reason=str(values["Reason"]),
         folder_id=str(values["Folder"]),
+        folder_name=str(values["FolderName"]),
+        left_folder=str(values["LeftFolder"]),
         applied=str(values["Applied"]),
         dirty=bool(values["Dirty"]),
         look_after=optional_time(values.get("LookAfter")),

@@ -18,6 +18,7 @@ from sync_core.state.names import SYNCS
 class Sync:
     """One sync of a tenant.
 
+    With `deleting`, all that it wrote is removed, or with `keep_contacts` left to the users, and then the sync is forgotten.
     `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with. The `released_*`
     values are what a person let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the
     source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
@@ -28,6 +29,7 @@ class Sync:
     definition: SyncDefinition
     revision: int = 1
     deleting: bool = False
+    keep_contacts: bool = False
     next_run: datetime | None = None
     active_run: str = ""
     active_since: datetime | None = None
@@ -81,6 +83,7 @@ def _encode(sync: Sync) -> Row:
         "Definition": sync.definition.model_dump_json(),
         "Revision": sync.revision,
         "Deleting": sync.deleting,
+        "KeepContacts": sync.keep_contacts,
         "NextRun": sync.next_run,
         "ActiveRun": sync.active_run,
         "ActiveSince": sync.active_since,
@@ -106,6 +109,7 @@ def _decode(entity: Entity) -> Sync:
         definition=SyncDefinition.model_validate_json(str(values["Definition"])),
         revision=int(str(values["Revision"])),
         deleting=bool(values["Deleting"]),
+        keep_contacts=bool(values["KeepContacts"]),
         next_run=optional_time(values.get("NextRun")),
         active_run=str(values["ActiveRun"]),
         active_since=optional_time(values.get("ActiveSince")),

@@ -20,7 +20,7 @@ from sync_core.errors import (
     TransientError,
 )
 from sync_core.marks import FINGERPRINT_PROPERTY, KEY_PROPERTY, RELEASED
-from sync_core.model import Create, Delete, Folder, Update
+from sync_core.model import Create, Delete, Folder, SeenItem, Update
 from sync_core.ports import Mailboxes
 from tests.graph.canned import TENANT
 from tests.graph.conftest import World
@@ -146,7 +146,7 @@ async def test_without_fields_nothing_of_an_item_is_read_but_ids_and_our_propert
     folder, _ = await replica(mailboxes, user, "ann")
     (page,) = [page async for page in mailboxes.items(user, folder.folder_id)]
     assert page[0].fields is None
-    assert page[0].created.endswith("Z")
+    assert (page[0].mark, page[0].folder_id, page[0].created) == ("inst/sync/u:ann", "", "")
 
 
 async def test_a_large_folder_comes_page_by_page_within_the_budget(world: World) -> None:
@@ -162,17 +162,42 @@ async def test_a_large_folder_comes_page_by_page_within_the_budget(world: World)
     assert mailboxes.spent.requests - before == 3
 
 
-async def test_one_item_is_found_wherever_it_lies(world: World) -> None:
+async def test_items_are_looked_at_wherever_they_lie_twenty_to_a_call(world: World) -> None:
     mailboxes = world.mailboxes()
     user = world.users[0]
     _, (ann, ben) = await replica(mailboxes, user, "ann", "ben")
     box = world.tenant.mailbox(user)
     box.move(box.find(ann), box.contacts)
-    seen = await mailboxes.item(user, ann)
-    assert seen is not None
-    assert (seen.item_id, seen.folder_id, seen.mark) == (ann, box.contacts.id, "inst/sync/u:ann")
     box.delete(box.find(ben), permanently=True)
-    assert await mailboxes.item(user, ben) is None
+    before = mailboxes.spent.http_calls
+    seen = await mailboxes.look(user, [ben, *[ann] * 19], fields=["displayName"])
+    assert mailboxes.spent.http_calls - before == 1
+    assert seen[0] is None
+    assert {
+        (item.item_id, item.folder_id, item.mark, item.fields["displayName"]) for item in seen[1:] if item and item.fields
+    } == {(ann, box.contacts.id, "inst/sync/u:ann", "ann")}
+    assert await mailboxes.look(user, []) == []
+
+
+async def test_a_look_without_fields_tells_marks_alone(world: World) -> None:
+    mailboxes = world.mailboxes()
+    user = world.users[0]
+    _, (ann,) = await replica(mailboxes, user, "ann")
+    (seen,) = await mailboxes.look(user, [ann])
+    assert seen == SeenItem(ann, "", "", "inst/sync/u:ann", "k1.abc")
+
+
+async def test_a_folder_gets_another_name_unless_it_is_taken(world: World) -> None:
+    mailboxes = world.mailboxes()
+    user = world.users[0]
+    folder, _ = await replica(mailboxes, user, "ann")
+    world.tenant.mailbox(user).create_folder(world.tenant.folder(user, "contacts"), "Theirs", {})
+    await mailboxes.rename_folder(user, folder.folder_id, "Team")
+    renamed = await mailboxes.folder(user, folder.folder_id)
+    assert renamed is not None
+    assert (renamed.name, renamed.mark) == ("Team", FOLDER_MARK)
+    with pytest.raises(ConflictError):
+        await mailboxes.rename_folder(user, folder.folder_id, "Theirs")
 
 
 async def test_find_gives_exactly_the_items_with_the_mark(world: World) -> None:

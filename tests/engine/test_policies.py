@@ -123,6 +123,18 @@ async def test_what_the_user_typed_since_the_last_audit_is_not_blank(purged: boo
     assert (contact.values["jobTitle"], contact.values["department"]) == ("Tea lover", "Legal")
 
 
+async def test_a_field_that_was_the_users_is_filled_only_where_it_is_blank() -> None:
+    world, mailbox = await synced(rules(jobTitle={"policy": "leave"}, mobilePhone={"policy": "leave"}))
+    contact = ours(world, mailbox, mailbox)
+    edit(world, mailbox, contact, mobilePhone="+49 30 99999")
+    world.tenant.change_user(mailbox, {"jobTitle": "Clerk"})
+    await night(world)
+    await world.define(rules(jobTitle={"policy": "fill"}, mobilePhone={"policy": "fill"}))
+    assert counts(await in_between(world)) == (0, 3, 0)
+    assert (contact.values["mobilePhone"], contact.values["jobTitle"]) == ("+49 30 99999", "Clerk")
+    assert counts(await night(world)) == (0, 0, 0)
+
+
 async def test_a_field_filled_until_now_is_overwritten_once_the_rule_says_so() -> None:
     world, mailbox = await synced(rules(jobTitle={"policy": "fill"}))
     edit(world, mailbox, ours(world, mailbox, mailbox), jobTitle="Tea lover")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 
 from sync_core.model import Replica, ReplicaState
 from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Insert, Remove, Replace, Row, Tables, Write
@@ -56,7 +57,7 @@ async def count_set_aside(tables: Tables, tenant: str, sync: str) -> int:
 
 async def insert_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequence[Replica]) -> None:
     """Register new replicas. Raises ConflictError when one exists already."""
-    await _commit(tables, tenant, sync, [Insert(replica.mailbox, _encode(replica)) for replica in replicas])
+    await _commit(tables, tenant, sync, (Insert(replica.mailbox, _encode(replica)) for replica in replicas))
 
 
 async def save_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequence[Replica]) -> None:
@@ -65,7 +66,7 @@ async def save_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequen
     Raises ConflictError when one of them was changed by somebody else; nothing of its transaction is written then.
     """
     etags = await _commit(
-        tables, tenant, sync, [Replace(replica.mailbox, _encode(replica), replica.etag) for replica in replicas]
+        tables, tenant, sync, (Replace(replica.mailbox, _encode(replica), replica.etag) for replica in replicas)
     )
     for replica, etag in zip(replicas, etags, strict=True):
         replica.etag = etag
@@ -73,13 +74,14 @@ async def save_replicas(tables: Tables, tenant: str, sync: str, replicas: Sequen
 
 async def remove_replicas(tables: Tables, tenant: str, sync: str, mailboxes: Sequence[str]) -> None:
     """Forget replicas that hold nothing of ours any more."""
-    await _commit(tables, tenant, sync, [Remove(mailbox) for mailbox in mailboxes])
+    await _commit(tables, tenant, sync, map(Remove, mailboxes))
 
 
-async def _commit(tables: Tables, tenant: str, sync: str, writes: Sequence[Write]) -> list[str]:
+async def _commit(tables: Tables, tenant: str, sync: str, writes: Iterable[Write]) -> list[str]:
     etags: list[str] = []
-    for start in range(0, len(writes), ROWS_PER_COMMIT):
-        etags += await tables.commit(REPLICAS, partition(tenant, sync), writes[start : start + ROWS_PER_COMMIT])
+    rest = iter(writes)
+    while batch := list(islice(rest, ROWS_PER_COMMIT)):
+        etags += await tables.commit(REPLICAS, partition(tenant, sync), batch)
     return etags
 
 

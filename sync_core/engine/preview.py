@@ -263,7 +263,7 @@ class _Looker:
             key: planning.compare_fields(seen[entry.item_id], fingerprinter, keep_edits=policies.keep_edits)
             for key, entry in listing.held.items()
         }
-        operations: Sequence[Operation] = planning.plan({} if leaving else self.wanted, held)
+        operations: Sequence[Operation] = planning.in_place(planning.plan({} if leaving else self.wanted, held))
         if not leaving:
             refused = await self._refused(mailbox, held) if policies.respect_deletions else ()
             operations = policies.applied(operations, self.wanted, held, fingerprinter, refused)

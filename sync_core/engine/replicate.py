@@ -190,16 +190,19 @@ async def _plan(
     """All operations. Only buckets that differ from the page last applied to them are looked at."""
     behind = {number for number, digest in enumerate(snapshot.digests) if ledger.head.digests[number] != digest}
     await work.ledgers.load(replica.mailbox, ledger, behind | suspects)
-    operations: list[Step] = []
+    wanted: dict[str, Item] = {}
+    held: dict[str, Held] = {}
+    operations: list[Operation] = []
     for number in sorted(behind | suspects):
         ledger.doubt(number)
-        wanted = await work.snapshots.page(snapshot, number)
-        held = ledger.loaded[number]
-        if refusals is not None:
-            refusals.discard(held)
-        steps = work.policies.applied(planning.plan(wanted, held), wanted, held, work.fingerprinter, refusals or ())
-        operations += [(step, wanted.get(step.key)) for step in steps]
-    return operations
+        page = await work.snapshots.page(snapshot, number)
+        operations += planning.plan(page, ledger.loaded[number])
+        wanted |= page
+        held |= ledger.loaded[number]
+    if refusals is not None:
+        refusals.discard(held)
+    steps = work.policies.applied(planning.in_place(operations), wanted, held, work.fingerprinter, refusals or ())
+    return [(step, wanted.get(step.key)) for step in steps]
 
 
 async def _carry_out(work: Work, snapshot: SnapshotHead, replica: Replica, ledger: Ledger, operations: Sequence[Step]) -> None:
@@ -239,6 +242,8 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
     failed = {step.key for step, _ in aftermath.failed}
     for step in steps:
         if step.key not in failed:
+            if isinstance(step, Update) and step.was:
+                ledger.put(step.was, None)
             ledger.put(step.key, aftermath.held.get(step.key))
     work.count(replica.mailbox).add(aftermath.counts)
     if aftermath.in_doubt:

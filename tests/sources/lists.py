@@ -105,6 +105,11 @@ class Lists(World):
         (found,) = (item for item in self.tenant.contacts(self.reader, "Colleagues") if item.values["displayName"] == name)
         return dict(found.values)
 
+    def uid(self, name: str) -> int:
+        """Which item a contact is."""
+        (found,) = (item for item in self.tenant.contacts(self.reader, "Colleagues") if item.values["displayName"] == name)
+        return int(found.uid)
+
     def key(self, name: str) -> str:
         """The key in a contact's mark."""
         (found,) = (item for item in self.tenant.contacts(self.reader, "Colleagues") if item.values["displayName"] == name)

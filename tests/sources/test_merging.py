@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gdpr.retention import purge_caches
 from sync_core.engine import runs, uploads
 from tests.engine.world import TENANT
 from tests.sources.lists import Lists
@@ -139,3 +140,46 @@ async def test_phone_numbers_are_read_by_the_country_of_whoever_wrote_them() -> 
     await world.set_up({"kind": "directory"}, {"kind": "orgContacts"})
     await world.good()
     assert world.values("Ann Both")["mobilePhone"] == "+4915123456789"
+
+
+async def test_a_contact_stays_the_same_item_when_sources_join_and_part() -> None:
+    world = Lists()
+    ann = world.hire("Ann Both", mobilePhone=None)
+    paula = world.org_contact(
+        "Ann Elsewhere", mail="ann.both@example.com", phones=[{"type": "mobile", "number": "+4915123456789"}]
+    )
+    await world.set_up({"kind": "directory"}, {"kind": "orgContacts"})
+    world.tenant.directory.org_contacts.change(paula, {"mail": "other@partner.example"})
+    await world.good()
+    assert world.listed() == ["Ann Both", "Ann Elsewhere", "Reader One"]
+    item = world.uid("Ann Elsewhere")  # the first key's
+
+    world.tenant.directory.org_contacts.change(paula, {"mail": "ann.both@example.com"})
+    run = await world.good()
+    assert world.listed() == ["Ann Both", "Reader One"]
+    assert (world.uid("Ann Both"), world.key("Ann Both")) == (item, f"o:{paula}+u:{ann}")
+    assert world.values("Ann Both")["mobilePhone"] == "+4915123456789"
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 1, 1)
+    assert await world.spent() == 2
+
+    world.tenant.change_user(ann, {"mail": "married@example.com"})
+    run = await world.good()
+    assert world.listed() == ["Ann Both", "Ann Elsewhere", "Reader One"]
+    assert world.uid("Ann Elsewhere") == item
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (1, 1, 0)
+    await purge_caches(world.tables, TENANT)
+    assert (await world.good()).counts.created == 0
+
+
+async def test_who_is_left_of_a_merged_person_keeps_the_item() -> None:
+    world = Lists()
+    ann = world.hire("Ann Both")
+    world.org_contact("Ann Elsewhere", mail="ann.both@example.com")
+    world.org_contact("Paula Partner")
+    await world.set_up({"kind": "directory"}, {"kind": "orgContacts"})
+    await world.good()
+    item = world.uid("Ann Both")
+    world.tenant.remove_user(ann)
+    run = await world.good()
+    assert world.uid("Ann Elsewhere") == item
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 1, 0)

@@ -174,6 +174,7 @@ def _run(run: Run) -> dict[str, object]:
         "endedAt": run.ended_at,
         "people": run.people,
         "targets": run.targets,
+        "sources": run.sources,
         "setAside": run.set_aside,
         "mailboxes": run.outcomes,
         "reasons": run.reasons,

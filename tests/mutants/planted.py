@@ -220,9 +220,9 @@ FAULTS = (
     ),
     _fault(
         "a source that shrinks has no brake",
-        "sync_core/engine/start.py",
-        "if brakes.drop(",
-        "if False and brakes.drop(",
+        "sync_core/engine/difference.py",
+        "if not brakes.drop(allowed, after, percent=limits.percent, at_least=limits.at_least):",
+        "if True:",
         SAFEGUARDS,
     ),
     _fault(

@@ -14,12 +14,14 @@ import pytest_asyncio
 from azure.storage.queue.aio import QueueServiceClient
 
 import composition
+from cloud.graph.directory import GraphDirectory
 from local.azurite import Azurite
 from local.m365.clock import SystemClock
 from local.m365.server import Server
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant
 from sync_core import messages
+from sync_core.model import SourcePage
 from tests.system.machine import CLIENT, CLIENT_SECRET, ROOT, TENANT, make_secrets, person, settings
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ ROUTES = {
     "release_run": ("POST", "tenants/{tenant}/runs/{run}/release", "FUNCTION"),
     "drop_run": ("POST", "tenants/{tenant}/runs/{run}/drop", "FUNCTION"),
     "purge_caches": ("POST", "tenants/{tenant}/purge", "FUNCTION"),
+    "preview_sync": ("POST", "tenants/{tenant}/syncs/{sync}/preview", "FUNCTION"),
+    "preview_definition": ("POST", "tenants/{tenant}/preview", "FUNCTION"),
     "put_source": ("PUT", "tenants/{tenant}/sources/{source}", "FUNCTION"),
     "get_source": ("GET", "tenants/{tenant}/sources/{source}", "FUNCTION"),
     "delete_source": ("DELETE", "tenants/{tenant}/sources/{source}", "FUNCTION"),
@@ -194,6 +198,20 @@ async def _headers(worker: Worker) -> dict[str, str]:
     return (await worker.http("health"))[2]
 
 
+async def test_previews_show_what_a_run_would_do_and_change_nothing(site: Site) -> None:
+    worker = site.worker
+    await worker.http("put_tenant", "PUT", {}, tenant=TENANT)
+    await worker.http("put_sync", "PUT", DEFINITION, tenant=TENANT, sync="previewed")
+    for answer in (
+        await worker.http("preview_definition", "POST", {"definition": DEFINITION}, tenant=TENANT),
+        await worker.http("preview_sync", "POST", {}, tenant=TENANT, sync="previewed"),
+    ):
+        status, shown, _ = answer
+        assert (status, shown["people"], shown["targets"]) == (200, 3, 3)
+        assert [mailbox["counts"]["created"] for mailbox in shown["mailboxes"]] == [3, 3, 3]
+    assert not [contact for number in range(3) for contact in site.tenant.contacts(person(number)["id"])]
+
+
 async def test_timers_start_syncs_and_purges(site: Site) -> None:
     worker = site.worker
     await worker.http("put_tenant", "PUT", {}, tenant=TENANT)
@@ -334,15 +352,15 @@ async def test_a_failing_step_fails_the_invocation(site: Site, monkeypatch: pyte
 
     from tests.system.worker import InvocationError
 
-    async def broken(*_: object, **__: object) -> None:
+    def broken(*_: object) -> AsyncIterator[SourcePage]:
         raise ValueError("Erika Mustermann")
 
     run = await site.start("broken")
     (start,) = await site.received("sync-start")
-    monkeypatch.setattr("sync_core.engine.start.read_directory", broken)
-    with pytest.raises(InvocationError) as failed:
-        await site.worker.queue("sync_start", start)
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphDirectory, "users", broken)
+        with pytest.raises(InvocationError) as failed:
+            await site.worker.queue("sync_start", start)
     assert "ValueError" in str(failed.value)
     assert "Mustermann" not in str(failed.value)
-    monkeypatch.undo()
     assert (await site.run(run))["state"] == "queued"

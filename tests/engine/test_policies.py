@@ -368,6 +368,26 @@ async def test_refusals_go_with_the_replica() -> None:
     assert [row async for row in world.tables.query(REFUSALS, partition(TENANT, SYNC))] == []
 
 
+# --- among the user's own contacts ------------------------------------------------------------------------------------------------
+
+
+async def test_policies_hold_in_the_default_folder_too() -> None:
+    world, mailbox = await synced({**KEEP, **RESPECT, **OFFICE, "folder": None})
+    first, second, third = [key[2:] for key in sorted(world.ours(mailbox))]
+    kept, noted = ours(world, mailbox, first), ours(world, mailbox, second)
+    edit(world, mailbox, kept, mobilePhone="+49 30 99999")
+    edit(world, mailbox, noted, personalNotes="likes tea")
+    world.tenant.mailbox(mailbox).delete(ours(world, mailbox, third))
+    for user in (first, second, third):
+        world.tenant.change_user(user, {"officeLocation": "B7", "mobilePhone": "+49 151 11111111"})
+    assert counts(await in_between(world)) == (0, 2, 0)
+    await world.context.purge(TENANT, SYNC)
+    assert counts(await night(world, Check.EVERYTHING)) == (0, 0, 0)
+    assert (kept.values["mobilePhone"], kept.values["officeLocation"]) == ("+49 30 99999", "B7")
+    assert noted.values["personalNotes"] == "likes tea\r\n\r\n" + notes.block("B7")
+    assert sorted(world.ours(mailbox)) == [f"u:{first}", f"u:{second}"]
+
+
 # --- cost ----------------------------------------------------------------------------------------------------------------------
 
 EVERYTHING = {

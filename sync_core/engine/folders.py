@@ -27,8 +27,11 @@ class Located:
     names: set[str]
 
 
-async def locate(mailboxes: Mailboxes, mailbox: str, registered: str, *, installation: str, sync: str) -> Located:
-    """Find our folder: the registered one wherever the user put it, unless it was deleted; else one with our mark."""
+async def locate(mailboxes: Mailboxes, replica: Replica, *, installation: str, sync: str) -> Located:
+    """Find a replica's folder: the default one, or the registered one wherever the user put it, or else one with our mark."""
+    if replica.in_default_folder:
+        return await _locate_default(mailboxes, replica.mailbox, installation=installation, sync=sync)
+    mailbox, registered = replica.mailbox, replica.folder_id
     there = await mailboxes.folders(mailbox)
     marked = [folder for folder in there if is_folder_of(folder.mark, installation, sync)]
     found = next((folder for folder in there if folder.folder_id == registered), None)
@@ -42,7 +45,7 @@ async def locate(mailboxes: Mailboxes, mailbox: str, registered: str, *, install
     return Located(found, extra, {folder.name.casefold() for folder in there})
 
 
-async def locate_default(mailboxes: Mailboxes, mailbox: str, *, installation: str, sync: str) -> Located:
+async def _locate_default(mailboxes: Mailboxes, mailbox: str, *, installation: str, sync: str) -> Located:
     """The default folder; folders with our mark are left over from a time when the sync had one of its own."""
     default = await mailboxes.folder(mailbox, DEFAULT)
     if default is None:

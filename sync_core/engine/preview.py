@@ -21,6 +21,7 @@ from sync_core.engine.difference import Difference, Hold, brakes_on, difference
 from sync_core.engine.material import Material, gather_material
 from sync_core.engine.scratch import Scratch
 from sync_core.engine.snapshot import everybody, propose
+from sync_core.engine.work import BATCH
 from sync_core.errors import (
     InputError,
     LostPagesError,
@@ -33,7 +34,7 @@ from sync_core.errors import (
 )
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
-from sync_core.model import Create, Delete, Held, Item, Operation, SeenItem, Spent, Update
+from sync_core.model import Create, Delete, Held, Item, Operation, Replica, SeenItem, Spent, Update
 from sync_core.policies import NOTES, Policies
 from sync_core.ports import Mailboxes, TenantKeys
 from sync_core.selection import Line, explain
@@ -239,37 +240,56 @@ class _Looker:
         leaving = mailbox not in self.targets
         if leaving and replica is None:
             return MailboxPreview(mailbox, "not_a_target")
-        registered = replica.folder_id if replica is not None else ""
-        located = await folders.locate(self.mailboxes, mailbox, registered, installation=installation, sync=sync)
-        result = MailboxPreview(mailbox, "removed" if leaving else "done")
+        definition = self.sync.definition
+        replica = replica or Replica(mailbox, folder_name=definition.folder or "")
+        if not leaving:
+            folders.relocate(replica, definition.folder)
+        located = await folders.locate(self.mailboxes, replica, installation=installation, sync=sync)
+        left = "kept" if definition.targets.leavers == "keep" else "removed"
+        result = MailboxPreview(mailbox, left if leaving else "done")
         policies = Policies.of(self.sync.definition)
         fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id, self.sync.definition.fields.owned)
         seen: dict[str, SeenItem] = {}
         if located.folder is not None:
             result.folder = located.folder.name
-            async for items in self.mailboxes.items(mailbox, located.folder.folder_id, fields=fingerprinter.fields):
-                seen |= {item.item_id: item for item in items if key_in(item.mark, installation, sync) is not None}
+            seen = await self._ours(replica, located.folder.folder_id, fingerprinter.fields)
         elif not leaving:
-            result.folder, result.folder_is_new = folders.free_name(self.sync.definition.folder, located.names), True
+            result.folder, result.folder_is_new = folders.free_name(replica.folder_name, located.names), True
         listing = planning.read_listing(
             seen.values(),
             {},
             installation=installation,
             sync=sync,
-            was_dirty=replica is not None and replica.dirty,
+            was_dirty=replica.dirty,
             fingerprinter=fingerprinter,
         )
         held = {
             key: planning.compare_fields(seen[entry.item_id], fingerprinter, keep_edits=policies.keep_edits)
             for key, entry in listing.held.items()
         }
-        operations: Sequence[Operation] = planning.in_place(planning.plan({} if leaving else self.wanted, held))
+        operations: Sequence[Operation] = []
+        if result.outcome != "kept":
+            operations = planning.in_place(planning.plan({} if leaving else self.wanted, held))
         if not leaving:
             refused = await self._refused(mailbox, held) if policies.respect_deletions else ()
             operations = policies.applied(operations, self.wanted, held, fingerprinter, refused)
         self._account(result, operations, held, seen, leaving=leaving)
         result.doubles, result.copies = len(listing.doubles), len(listing.copies)
         return result
+
+    async def _ours(self, replica: Replica, folder_id: str, fields: Sequence[str]) -> dict[str, SeenItem]:
+        """Our items in a folder; in the default folder nothing else is read."""
+        everything = () if replica.in_default_folder else fields
+        pages = self.mailboxes.items(replica.mailbox, folder_id, fields=everything)
+        installation, sync = self.context.installation, self.sync.sync
+        seen = {item.item_id: item async for page in pages for item in page if key_in(item.mark, installation, sync) is not None}
+        if not replica.in_default_folder:
+            return seen
+        ids = list(seen)
+        looks = [
+            await self.mailboxes.look(replica.mailbox, ids[at : at + BATCH], fields=fields) for at in range(0, len(ids), BATCH)
+        ]
+        return {item.item_id: item for look in looks for item in look if item is not None}
 
     async def _refused(self, mailbox: str, held: Mapping[str, Held]) -> Refusals:
         store = RefusalStore(self.context.tables, self.keys.fingerprint_key, self.sync.tenant, self.sync.sync)

@@ -142,10 +142,7 @@ async def _our_folder(work: Work, replica: Replica) -> tuple[Folder, bool]:
     mailbox, mailboxes = replica.mailbox, work.mailboxes
     installation, sync = work.context.installation, work.sync.sync
     for _ in range(_LOOKUPS):
-        if replica.in_default_folder:
-            located = await folders.locate_default(mailboxes, mailbox, installation=installation, sync=sync)
-        else:
-            located = await folders.locate(mailboxes, mailbox, replica.folder_id, installation=installation, sync=sync)
+        located = await folders.locate(mailboxes, replica, installation=installation, sync=sync)
         for extra in located.extra:
             if extra.folder_id != replica.left_folder:
                 await remove_folder(work, replica, extra.folder_id)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sync_core import buckets
 from sync_core.contacts import item_of, with_international_phones
-from sync_core.definition import TargetChoice, Targets, TenantSettings
+from sync_core.definition import SyncDefinition, TargetChoice, Targets, TenantSettings
 from sync_core.directory import has_usable_mailbox
 from sync_core.engine.context import Context
 from sync_core.engine.material import Material

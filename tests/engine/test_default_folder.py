@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from local.m365.faults import Fault, FaultKind
 from local.m365.mailbox import Contact
 from local.m365.transport import Microsoft365Transport
 from sync_core import marks
+from sync_core.definition import SyncDefinition
 from sync_core.engine import admin, runs
+from sync_core.engine.preview import Page, preview
 from sync_core.errors import NotFoundError
 from sync_core.model import RunState
 from sync_core.state.replicas import load_replica
@@ -201,6 +204,18 @@ async def test_a_quiet_night_costs_one_request_and_an_edit_two_more() -> None:
     world.cloud.counters.reset()
     await world.run()
     assert world.cloud.counters.mailboxes[mailbox] == 3  # the delta, a look, the repair
+
+
+async def test_a_preview_reads_nothing_of_the_users_contacts_and_tells_what_a_move_would_create() -> None:
+    world, mailbox = await synced()
+    box = world.tenant.mailbox(mailbox)
+    box.change(ours(world, mailbox)[0], {"mobilePhone": "+49 30 99999"})
+    for definition, created, updated, folder in (({"folder": None}, 0, 1, "Contacts"), ({"folder": "Team"}, 3, 0, "Team")):
+        wanted = SyncDefinition.model_validate({"name": "People", **definition})
+        seen = await preview(world.context, replace(await load_sync(world.tables, TENANT, SYNC), definition=wanted), Page())
+        (one,) = [each for each in seen.mailboxes if each.mailbox == mailbox]
+        assert (one.created, one.updated, one.deleted, one.folder) == (created, updated, 0, folder)
+    world.check()
 
 
 # --- moving in and out ----------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from tests.engine.phones import Phones
 from tests.engine.world import SYNC, TENANT, OneSecret, World
 
 READ_ONLY = frozenset({"User.Read.All", "Contacts.Read"})
-WRITES = ("create_folder", "delete_folder", "discard_folder", "unmark", "unmark_folder", "write")
+WRITES = ("create_folder", "rename_folder", "delete_folder", "discard_folder", "unmark", "unmark_folder", "write")
 
 
 class WriteError(Exception):

@@ -171,7 +171,11 @@ FAULTS = (
     Fault(
         "an unmarked item is adopted in place of a missing one",
         (
-            Edit("sync_core/engine/audit.py", "            if work.our_key(item) is not None:", "            if True:"),
+            Edit(
+                "sync_core/engine/audit.py",
+                "seen = {item.item_id: item async for page in pages for item in page if work.our_key(item) is not None}",
+                "seen = {item.item_id: item async for page in pages for item in page}",
+            ),
             Edit(
                 "sync_core/planning.py",
                 "key = key_in(item.mark, installation, sync)",
@@ -199,15 +203,15 @@ FAULTS = (
     _fault(
         "an item that was moved keeps our mark",
         "sync_core/engine/audit.py",
-        "        await work.mailboxes.unmark(replica.mailbox, seen.item_id)",
-        "        pass",
+        "replica.mailbox, elsewhere):\n            await work.mailboxes.unmark(replica.mailbox, seen.item_id)",
+        "replica.mailbox, elsewhere):\n            pass",
         AUDITS,
     ),
     _fault(
         "an item that left the folder counts as deleted unseen",
         "sync_core/engine/audit.py",
-        "still = await _look_at_missing(work, replica, entry)",
-        "still = None",
+        "still_there = await _look_at_missing(work, replica, left)",
+        "still_there = {}",
         AUDITS,
     ),
     # --- brakes ---

@@ -93,7 +93,7 @@ class Installation:
     async def connect(self, tenant: str = TENANT, **definition: Any) -> None:
         """Connect a tenant and define a sync that runs on request only."""
         await admin.connect_tenant(self.context, tenant, TenantSettings(default_country="DE"))
-        values = {"name": "People", "folder": "Colleagues", "every_hours": None, **definition}
+        values = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}, **definition}
         await admin.define_sync(self.context, tenant, SYNC, SyncDefinition.model_validate(values))
 
     async def night(self, tenant: str = TENANT, *, check: Check = Check.DUE) -> Run:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 
 from sync_core.errors import InputError
 from sync_core.fields import Fields
+from sync_core.schedules import Daily, Schedule
 from sync_core.selection import OptionalRule, Selection
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -154,7 +155,7 @@ class SyncDefinition(_Strict):
     on_user_edit: Literal["overwrite", "keep"] = "overwrite"
     on_user_delete: Literal["restore", "respect"] = "restore"
     brakes: Brakes = Brakes()
-    every_hours: int | None = Field(default=24, ge=1, le=168)  # None: only when asked
+    schedule: Schedule = Daily(kind="daily", at="02:00", time_zone="UTC", spread_minutes=60)
     purge_after_sync: bool = False
 
     @field_validator("sources")

@@ -64,7 +64,7 @@ class Admin(_Client):
     def connect(self, folder: str) -> None:
         """Connect the tenant and define a sync of everybody into everybody's `folder`, that runs on request only."""
         self.ask("PUT", self._tenant, {})
-        self.ask("PUT", f"{self._tenant}/syncs/{SYNC}", {"name": "Colleagues", "folder": folder, "every_hours": None})
+        self.ask("PUT", f"{self._tenant}/syncs/{SYNC}", {"name": "Colleagues", "folder": folder, "schedule": {"kind": "manual"}})
 
     def start(self, check: str) -> str:
         """Start a run and return its id."""

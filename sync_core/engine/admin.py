@@ -9,6 +9,7 @@ from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import runs
 from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, InputError
+from sync_core.schedules import Manual
 from sync_core.state.syncs import Sync, insert_sync
 from sync_core.state.tenants import Tenant, insert_tenant, load_tenant, save_tenant
 
@@ -65,11 +66,11 @@ def _redefine(sync: Sync, definition: SyncDefinition, first: datetime | None) ->
         raise InputError("sync", "is being deleted: wait until its contacts are removed, or use another id")
     if definition == sync.definition:
         return
-    if definition.every_hours != sync.definition.every_hours:
+    if definition.schedule != sync.definition.schedule:
         sync.next_run = first
     sync.definition = definition
     sync.revision += 1
 
 
 def _first_run(definition: SyncDefinition, now: datetime) -> datetime | None:
-    return None if definition.every_hours is None else now
+    return None if isinstance(definition.schedule, Manual) else now

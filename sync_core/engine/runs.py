@@ -10,6 +10,7 @@ from sync_core import messages
 from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, InputError, NotFoundError, Reason
 from sync_core.model import RunState
+from sync_core.schedules import next_after
 from sync_core.state.runs import Check, Run, insert_run, load_run, new_run_id, save_run
 from sync_core.state.syncs import Sync, load_sync, save_sync
 from sync_core.state.tenants import load_tenant, save_tenant
@@ -176,13 +177,8 @@ async def change_sync(context: Context, tenant: str, sync_id: str, change: Calla
 
 
 def next_run_after(sync: Sync, now: datetime) -> datetime | None:
-    """The next time on the sync's own raster after `now`; None when it only runs on request."""
-    if sync.definition.every_hours is None:
-        return None
-    step = timedelta(hours=sync.definition.every_hours)
-    if sync.next_run is None or sync.next_run > now:
-        return now + step
-    return sync.next_run + step * ((now - sync.next_run) // step + 1)
+    """The next time of the sync's schedule after `now`; None when it only runs on request."""
+    return next_after(sync.definition.schedule, now, spread_seed=f"{sync.tenant}/{sync.sync}")
 
 
 async def send_start(context: Context, run: Run, *, delay: float = 0) -> None:

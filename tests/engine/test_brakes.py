@@ -12,7 +12,7 @@ from sync_core.engine import runs
 from sync_core.errors import InputError, Reason
 from sync_core.model import Counts, RunState
 from sync_core.state.runs import load_run
-from tests.engine.world import TENANT, World
+from tests.engine.world import NIGHTLY, TENANT, World
 
 NIGHT = timedelta(days=1)
 SENSITIVE = {"percent": 20, "at_least": 2}
@@ -21,7 +21,7 @@ SENSITIVE = {"percent": 20, "at_least": 2}
 async def synced(definition: dict[str, Any] | None = None, *, people: int = 6) -> tuple[World, list[str]]:
     world = World()
     mailboxes = world.hire_many(people, mailboxes=people - 2)[: people - 2]
-    await world.connect({"brakes": SENSITIVE, "every_hours": 24, **(definition or {})})
+    await world.connect({"brakes": SENSITIVE, "schedule": NIGHTLY, **(definition or {})})
     await world.run()
     world.clock.advance(NIGHT)
     return world, mailboxes
@@ -117,7 +117,7 @@ async def test_a_dropped_run_changes_nothing_and_the_next_one_looks_again() -> N
 
 async def test_targets_that_drop_suddenly_are_held() -> None:
     world, mailboxes = await synced()
-    await world.define({"brakes": SENSITIVE, "every_hours": 24, "targets": {"exclude": mailboxes[:2]}})
+    await world.define({"brakes": SENSITIVE, "schedule": NIGHTLY, "targets": {"exclude": mailboxes[:2]}})
     run = await world.run()
     assert (run.state, run.reason, run.detail) == (RunState.HELD, Reason.TARGETS_DROPPED, "4 -> 2")
     assert [len(world.names(mailbox)) for mailbox in mailboxes] == [6, 6, 6, 6]

@@ -12,7 +12,7 @@ from sync_core.engine.context import Context
 from sync_core.model import RunState
 from sync_core.state.runs import Check, newest_runs
 from tests.engine.hazards import Fuse, Hazards, Site
-from tests.engine.world import INSTALLATION, SYNC, TENANT
+from tests.engine.world import INSTALLATION, NIGHTLY, SYNC, TENANT
 
 STAFF = 3
 MOST_MOMENTS = 400
@@ -149,7 +149,7 @@ async def test_a_write_that_commits_after_its_worker_died_leaves_one_contact(mon
         hazards = Hazards()
         site = QuickSite(hazards)
         people = [site.hire(f"Person Number{number}") for number in range(STAFF)]
-        await site.connect({"every_hours": 24})
+        await site.connect({"schedule": NIGHTLY})
         # another worker has come and gone by then
         site.cloud.faults.add(Fault(FaultKind.LATE, times=STAFF, method="POST", path="/contacts$", delay=300))
         hazards.fuses.append(Fuse(hazards.kill, moment, "after network"))

@@ -32,7 +32,7 @@ from sync_core.state.syncs import load_sync
 from tests.engine import oracle
 from tests.engine.hazards import Fuse, Hazards, KilledError, Site
 from tests.engine.phones import Phones
-from tests.engine.world import STEPS, SYNC, TENANT
+from tests.engine.world import NIGHTLY, STEPS, SYNC, TENANT
 
 HISTORIES = int(os.environ.get("ROLLCALL_HISTORIES", "0"))
 FIRED: Counter[str] = Counter()
@@ -113,7 +113,7 @@ class Engine(RuleBasedStateMachine):
             await self.drain()
 
     def definition(self, **values: Any) -> dict[str, Any]:
-        return {"name": "People", "folder": FOLDER, "every_hours": 24, **self.extra, **values}
+        return {"name": "People", "folder": FOLDER, "schedule": NIGHTLY, **self.extra, **values}
 
     # --- the directory ---------------------------------------------------------------------------------------------------
 

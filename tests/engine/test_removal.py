@@ -17,7 +17,7 @@ from sync_core.state.replicas import load_replica
 from sync_core.state.runs import load_run
 from sync_core.state.syncs import load_sync
 from tests.engine.oracle import our_folders
-from tests.engine.world import INSTALLATION, SYNC, TENANT, World
+from tests.engine.world import INSTALLATION, NIGHTLY, SYNC, TENANT, World
 
 
 async def synced(people: int = 3, definition: dict[str, Any] | None = None) -> tuple[World, list[str]]:
@@ -173,7 +173,7 @@ async def test_a_mailbox_that_is_gone_is_forgotten_when_it_cannot_come_back() ->
 
 
 async def test_a_sync_is_deleted_as_soon_as_the_last_unreachable_mailbox_is_cleaned() -> None:
-    world, mailboxes = await synced(3, {"every_hours": 24})
+    world, mailboxes = await synced(3, {"schedule": NIGHTLY})
     world.tenant.set_mailbox_state(mailboxes[0], "outOfScope")
     await delete(world)
     replica = await load_replica(world.tables, TENANT, SYNC, mailboxes[0])

@@ -13,7 +13,7 @@ from sync_core.model import Counts, RunState
 from sync_core.ports import Entity, Remove
 from sync_core.state.names import CACHES, READ_AT
 from sync_core.state.runs import Check
-from tests.engine.world import SYNC, TENANT, World
+from tests.engine.world import NIGHTLY, SYNC, TENANT, World
 
 NIGHT = timedelta(days=1)
 LIMIT = timedelta(days=60)
@@ -32,7 +32,7 @@ async def oldest(world: World) -> datetime | None:
 async def test_a_tenant_unchanged_for_61_nights_holds_nothing_older_than_60_days_at_an_even_cost() -> None:
     world = World()
     mailboxes = world.hire_many(12)
-    await world.connect({"every_hours": 24})
+    await world.connect({"schedule": NIGHTLY})
     costs = []
     for night in range(75):
         before = world.cloud.counters.requests

@@ -19,7 +19,7 @@ from sync_core.state.runs import Check, all_chunks, load_run, newest_runs
 from sync_core.state.syncs import load_sync
 from sync_core.state.tenants import load_tenant
 from tests.engine.hazards import Fuse, Hazards, Site
-from tests.engine.world import START, SYNC, TENANT, World, deliver
+from tests.engine.world import NIGHTLY, START, SYNC, TENANT, World, deliver
 
 NIGHT = timedelta(days=1)
 
@@ -118,7 +118,7 @@ async def test_a_second_request_coalesces_and_another_run_follows() -> None:
 async def test_the_schedule_starts_what_is_due_and_makes_up_a_missed_night_once() -> None:
     world = World()
     world.hire_many(3)
-    await world.connect({"every_hours": 24})
+    await world.connect({"schedule": NIGHTLY})
     for _ in range(2):
         await world.tick()
     world.clock.advance(timedelta(days=3, hours=2))
@@ -130,11 +130,10 @@ async def test_the_schedule_starts_what_is_due_and_makes_up_a_missed_night_once(
     assert (await load_sync(world.tables, TENANT, SYNC)).next_run == START + timedelta(days=4)
 
 
-@NOT_YET
 async def test_a_run_by_hand_does_not_move_the_nightly_one() -> None:
     world = World()
     world.hire_many(3)
-    await world.connect({"every_hours": 24})
+    await world.connect({"schedule": NIGHTLY})
     await world.tick()
     await world.settle()
     world.clock.advance(timedelta(hours=14))
@@ -146,7 +145,7 @@ async def test_a_run_by_hand_does_not_move_the_nightly_one() -> None:
 async def test_a_look_for_late_writes_does_not_move_the_nightly_run() -> None:
     world = World()
     world.hire_many(3)
-    await world.connect({"every_hours": 24})
+    await world.connect({"schedule": NIGHTLY})
     world.cloud.faults.add(Fault(FaultKind.LOST, method="POST", path="/contacts$", times=1))
     await world.tick()
     await world.settle()
@@ -202,7 +201,7 @@ async def test_an_unreachable_mailbox_is_set_aside_with_its_reason_and_served_wh
     world = World()
     mailboxes = world.hire_many(5)
     world.tenant.set_mailbox_state(mailboxes[0], state)
-    await world.connect({"every_hours": 24})
+    await world.connect({"schedule": NIGHTLY})
     run = await world.run()
     assert (run.state, run.outcomes, run.reasons) == (RunState.PARTIAL, {"set_aside": 1, "done": 4}, {reason: 1})
     world.tenant.set_mailbox_state(mailboxes[0], "ok")
@@ -230,7 +229,7 @@ async def test_a_mailbox_that_moves_for_hours_does_not_keep_the_run_open() -> No
 async def test_revoked_consent_stops_the_tenant_and_says_so(consent: str) -> None:
     world = World()
     mailbox = world.hire_many(3)[0]
-    await world.connect({"every_hours": 24})
+    await world.connect({"schedule": NIGHTLY})
     world.tenant.app.consent = consent
     await world.tick()
     await world.settle()

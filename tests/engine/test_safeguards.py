@@ -20,7 +20,7 @@ from sync_core.state.replicas import all_replicas
 from sync_core.state.runs import Check, load_run
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import SourceStore
-from tests.engine.world import SYNC, TENANT, World, deliver
+from tests.engine.world import NIGHTLY, SYNC, TENANT, World, deliver
 
 NIGHT = timedelta(days=1)
 CREATE = "POST /users/{id}/contactfolders/{id}/contacts"
@@ -310,7 +310,7 @@ async def test_a_run_is_closed_only_when_every_chunk_is_done() -> None:
 @pytest.mark.parametrize("kind", [FaultKind.LOST, FaultKind.LATE])
 @pytest.mark.parametrize("method", ["POST"])
 async def test_a_create_whose_answer_was_lost_leaves_one_contact(kind: FaultKind, method: str) -> None:
-    world = await synced(3, {"every_hours": 24})
+    world = await synced(3, {"schedule": NIGHTLY})
     world.hire("New Colleague", mailbox="none")
     world.cloud.faults.add(Fault(kind, times=2, method=method, path="/contacts$", delay=300, answer="504"))
     await world.run()

@@ -29,6 +29,8 @@ TENANT = "11111111-2222-4333-8444-555555555555"
 CLIENT = "99999999-8888-4777-8666-555555555555"
 INSTALLATION = "installation-one"
 SYNC = "people"
+NIGHTLY = {"kind": "daily", "at": "01:00", "time_zone": "UTC", "spread_minutes": 0}
+"""The schedule of syncs that run by themselves, on the minute at which worlds begin."""
 START = datetime(2026, 11, 2, 1, 0, tzinfo=UTC)
 
 STEPS = {
@@ -139,7 +141,7 @@ class World:
 
     async def define(self, definition: Mapping[str, Any], *, sync: str = SYNC) -> None:
         """Create or replace a sync."""
-        values = {"name": "People", "folder": "Colleagues", "every_hours": None, **definition}
+        values = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}, **definition}
         await admin.define_sync(self.context, TENANT, sync, SyncDefinition.model_validate(values))
 
     async def run(self, *, sync: str = SYNC, check: Check = Check.DUE) -> Run:

@@ -107,7 +107,7 @@ class Host:
     def define(self, sync: str, folder: str) -> None:
         """Connect the tenant and define a sync that runs on request."""
         self.ask("PUT", f"tenants/{TENANT}", {"default_country": "DE"})
-        self.ask("PUT", f"tenants/{TENANT}/syncs/{sync}", {"name": sync, "folder": folder, "every_hours": None})
+        self.ask("PUT", f"tenants/{TENANT}/syncs/{sync}", {"name": sync, "folder": folder, "schedule": {"kind": "manual"}})
 
     def start(self, sync: str) -> str:
         """Ask for a run."""

@@ -134,7 +134,7 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
             await ask("GET", f"tenants/{TENANT}/runs/{started['run']}/mailboxes")
             return cast("dict[str, Any]", state)
 
-        definition = {"name": "People", "folder": "Colleagues", "every_hours": None}
+        definition = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}}
         await ask("PUT", f"tenants/{TENANT}", {"default_country": "DE"})
         await ask("PUT", f"tenants/{TENANT}/syncs/people", definition)
         users = [

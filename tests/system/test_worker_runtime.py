@@ -50,7 +50,7 @@ ROUTES = {
     "delete_source": ("DELETE", "tenants/{tenant}/sources/{source}", "FUNCTION"),
 }
 TIMERS = {"schedule_syncs": "0 */5 * * * *", "purge_expired": "0 17 2 * * *"}
-DEFINITION = {"name": "People", "folder": "Colleagues", "every_hours": None}
+DEFINITION = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}}
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,8 @@ async def test_previews_show_what_a_run_would_do_and_change_nothing(site: Site) 
 async def test_timers_start_syncs_and_purges(site: Site) -> None:
     worker = site.worker
     await worker.http("put_tenant", "PUT", {}, tenant=TENANT)
-    await worker.http("put_sync", "PUT", {**DEFINITION, "every_hours": 24}, tenant=TENANT, sync="nightly")
+    nightly = {**DEFINITION, "schedule": {"kind": "hourly", "hours": 24}}
+    await worker.http("put_sync", "PUT", nightly, tenant=TENANT, sync="nightly")
     await worker.timer("schedule_syncs")
     (start,) = await site.received("sync-start")
     assert json.loads(start).keys() == {"tenant", "sync", "run"}

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from api.problems import answer, explained, json_body
 from composition import context
 from sync_core.definition import SyncDefinition, TenantSettings, parse
-from sync_core.engine import admin, runs
+from sync_core.engine import admin, runs, undo
 from sync_core.errors import InputError
 from sync_core.state.runs import Check, Run, all_chunks, load_run, newest_runs
 from sync_core.state.syncs import Sync, load_sync
@@ -130,6 +130,27 @@ async def drop_run(req: func.HttpRequest) -> func.HttpResponse:
     return answer({"run": req.route_params["run"], "state": "dropped"})
 
 
+@blueprint.route("tenants/{tenant}/runs/{run}/undo", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@explained
+async def undo_run(req: func.HttpRequest) -> func.HttpResponse:
+    """Bring the mailboxes back to what they held before a run, and pause the sync."""
+    return _started(req, await undo.undo(context(), req.route_params["tenant"], req.route_params["run"]))
+
+
+@blueprint.route("tenants/{tenant}/syncs/{sync}/pause", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@explained
+async def pause_sync(req: func.HttpRequest) -> func.HttpResponse:
+    """Let nothing new into the mailboxes."""
+    return answer(_sync(await admin.pause_sync(context(), req.route_params["tenant"], req.route_params["sync"])))
+
+
+@blueprint.route("tenants/{tenant}/syncs/{sync}/resume", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@explained
+async def resume_sync(req: func.HttpRequest) -> func.HttpResponse:
+    """Go on with a paused sync."""
+    return answer(_sync(await admin.resume_sync(context(), req.route_params["tenant"], req.route_params["sync"])))
+
+
 @blueprint.route("tenants/{tenant}/purge", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @explained
 async def purge_caches(req: func.HttpRequest) -> func.HttpResponse:
@@ -153,6 +174,7 @@ def _sync(sync: Sync) -> dict[str, object]:
         "definition": sync.definition.model_dump(mode="json"),
         "revision": sync.revision,
         "deleting": sync.deleting,
+        "paused": sync.paused,
         "nextRun": sync.next_run,
         "activeRun": sync.active_run or None,
         "held": sync.held or None,
@@ -169,6 +191,7 @@ def _run(run: Run) -> dict[str, object]:
         "reason": run.reason or None,
         "detail": run.detail or None,
         "check": run.check,
+        "undoes": run.undoes or None,
         "requestedAt": run.requested_at,
         "startedAt": run.started_at,
         "endedAt": run.ended_at,

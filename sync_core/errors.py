@@ -43,6 +43,7 @@ class Reason(StrEnum):
     TARGETS_DROPPED = "targets_dropped"
     TOO_MANY_FAILURES = "too_many_failures"
     TENANT_STOPPED = "tenant_stopped"
+    SNAPSHOT_GONE = "snapshot_gone"  # what an undo or a paused sync needs was purged
     # tenant level
     CONSENT_MISSING = "consent_missing"
     CREDENTIAL_REJECTED = "credential_rejected"

@@ -61,13 +61,32 @@ async def delete_sync(context: Context, tenant_id: str, sync_id: str, *, keep_co
     return await runs.request_run(context, tenant_id, sync_id, by_hand=True)
 
 
+async def pause_sync(context: Context, tenant_id: str, sync_id: str) -> Sync:
+    """Let nothing new into the mailboxes until `resume_sync`: what is under way is finished, and no run reads a source."""
+
+    def pause(sync: Sync) -> None:
+        sync.paused, sync.next_run = True, None
+
+    return await runs.change_sync(context, tenant_id, sync_id, pause)
+
+
+async def resume_sync(context: Context, tenant_id: str, sync_id: str) -> Sync:
+    """Go on with a paused sync: at once, if it has a schedule."""
+
+    def resume(sync: Sync) -> None:
+        if sync.paused:
+            sync.paused, sync.next_run = False, _first_run(sync.definition, context.now())
+
+    return await runs.change_sync(context, tenant_id, sync_id, resume)
+
+
 def _redefine(sync: Sync, definition: SyncDefinition, first: datetime | None) -> None:
     if sync.deleting:
         raise InputError("sync", "is being deleted: wait until its contacts are removed, or use another id")
     if definition == sync.definition:
         return
     if definition.schedule != sync.definition.schedule:
-        sync.next_run = first
+        sync.next_run = None if sync.paused else first
     sync.definition = definition
     sync.revision += 1
 

@@ -17,10 +17,18 @@ from sync_core.state.syncs import Sync
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A brake that holds."""
+    """Why a run is held."""
 
     reason: Reason
     detail: str
+
+
+class HeldError(Exception):
+    """The run is held, and changes nothing."""
+
+    def __init__(self, hold: Hold) -> None:
+        super().__init__(hold.reason, hold.detail)
+        self.hold = hold
 
 
 @dataclass(frozen=True, slots=True)

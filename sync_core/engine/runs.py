@@ -42,7 +42,7 @@ async def request_run(context: Context, tenant: str, sync_id: str, *, check: Che
 
     sync = await change_sync(context, tenant, sync_id, claim)
     if sync.active_run == run_id:
-        await _announce(context, Run(tenant, run_id, sync_id, requested_at=context.now(), check=check))
+        await announce(context, Run(tenant, run_id, sync_id, requested_at=context.now(), check=check))
     return sync.active_run
 
 
@@ -57,7 +57,7 @@ async def revive_run(context: Context, sync: Sync) -> None:
     try:
         run = await load_run(context.tables, sync.tenant, sync.active_run)
     except NotFoundError:
-        await _announce(context, Run(sync.tenant, sync.active_run, sync.sync, requested_at=context.now()))
+        await announce(context, Run(sync.tenant, sync.active_run, sync.sync, requested_at=context.now()))
         return
     if run.state.final:
         await clear_active(context, run)
@@ -177,7 +177,9 @@ async def change_sync(context: Context, tenant: str, sync_id: str, change: Calla
 
 
 def next_run_after(sync: Sync, now: datetime) -> datetime | None:
-    """The next time of the sync's schedule after `now`; None when it only runs on request."""
+    """The next time of the sync's schedule after `now`; None when it only runs on request or is paused."""
+    if sync.paused:
+        return None
     return next_after(sync.definition.schedule, now, spread_seed=f"{sync.tenant}/{sync.sync}")
 
 
@@ -199,7 +201,8 @@ async def send_check(context: Context, run: Run, *, attempt: int) -> None:
     await context.queues.send(messages.RUN_CHECK, messages.as_dict(message), delay=min(2**attempt, 60))
 
 
-async def _announce(context: Context, run: Run) -> None:
+async def announce(context: Context, run: Run) -> None:
+    """Make the row of a run that its sync knows as active, and have it planned."""
     try:
         await insert_run(context.tables, run)
     except ConflictError:

@@ -6,10 +6,11 @@ import logging
 
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
-from sync_core.engine.difference import Hold, brakes_on, difference
+from sync_core.engine.difference import HeldError, brakes_on, difference
 from sync_core.engine.material import gather_material
 from sync_core.engine.snapshot import made_from, propose, store_snapshot
 from sync_core.engine.targets import pick_chunks, register_targets
+from sync_core.engine.undo import keep, note_base, restore
 from sync_core.errors import (
     ConflictError,
     LostPagesError,
@@ -34,14 +35,6 @@ _AGAIN_SOON = 30.0
 _CHUNKS_PER_WRITE = 50
 
 
-class _HeldError(Exception):
-    """A brake stops the run."""
-
-    def __init__(self, hold: Hold) -> None:
-        super().__init__(hold.reason, hold.detail)
-        self.hold = hold
-
-
 async def start_run(context: Context, message: SyncStart) -> None:
     """Plan a run. May be delivered twice or die anywhere: it then goes on, or begins anew."""
     try:
@@ -63,7 +56,7 @@ async def start_run(context: Context, message: SyncStart) -> None:
     run.started_at = run.started_at or context.now()
     try:
         await _plan(context, run, sync, tenant)
-    except _HeldError as held:
+    except HeldError as held:
         await runs.end_run(context, run, RunState.HELD, held.hold.reason, held.hold.detail)
     except TenantError as error:
         await runs.stop_tenant(context, run.tenant, error.reason)
@@ -104,11 +97,15 @@ async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
 
 
 async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tenant, keys: TenantKeys) -> str:
+    store = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
+    if run.undoes:
+        return await restore(context, store, run, sync)
+    if sync.paused:
+        return await keep(store, run, sync)
     # a source that had shrunk may have lost objects that its delta will never tell again
     in_full = sync.held in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
     material = await gather_material(context, keys, sync, in_full=in_full, spent=run.spent)
     origin = made_from(material, sync, tenant.settings)
-    store = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
     snapshot = await store.head()
     if snapshot is not None and snapshot.made_from == origin == sync.resolved:
         run.people, run.targets, run.sources = sync.people, sync.targets, sync.sources
@@ -127,7 +124,8 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
     holds = brakes_on(sync, people=run.people, targets=run.targets, sources=run.sources)
     if holds:
         run.would = (await difference(context, store, snapshot, sync, proposal)).counts()
-        raise _HeldError(holds[0])
+        raise HeldError(holds[0])
+    await note_base(context, run, snapshot)
     snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
     await register_targets(context, sync, proposal.targets)
     run.released = sync.released_deletions

@@ -18,6 +18,9 @@ from sync_core.ports import Compare, Entity, Insert, Put, Replace, Row, Tables
 from sync_core.state.names import CHUNKS, RUNS, partition
 from sync_core.state.syncs import optional_time
 
+NOTHING = "nothing"
+"""What a run starts from when its sync has no snapshot."""
+
 _END_OF_TIME = 9_999_999_999_999  # milliseconds
 
 
@@ -31,7 +34,11 @@ class Check(StrEnum):
 
 @dataclass(slots=True)
 class Run:
-    """One execution of a sync, as stored. `would` counts what a held run would do to people and targets."""
+    """One execution of a sync, as stored. `would` counts what a held run would do to people and targets.
+
+    `base` is the digest of the snapshot it started from, `NOTHING` when there was none, "" until it is about to make another.
+    `undoes` is the run that it takes back.
+    """
 
     tenant: str
     run: str
@@ -54,6 +61,8 @@ class Run:
     spent: Spent = field(default_factory=Spent)
     released: bool = False
     would: dict[str, int] = field(default_factory=dict)
+    base: str = ""
+    undoes: str = ""
     etag: str = ""
 
 
@@ -179,6 +188,8 @@ def _encode_run(run: Run) -> Row:
         "Spent": orjson.dumps(asdict(run.spent)).decode(),
         "Released": run.released,
         "Would": orjson.dumps(run.would).decode(),
+        "Base": run.base,
+        "Undoes": run.undoes,
     }
 
 
@@ -208,6 +219,8 @@ def _decode_run(entity: Entity) -> Run:
         spent=Spent(**orjson.loads(str(values["Spent"]))),
         released=bool(values["Released"]),
         would=orjson.loads(str(values["Would"])),
+        base=str(values["Base"]),
+        undoes=str(values["Undoes"]),
         etag=entity.etag,
     )
 

@@ -1,11 +1,14 @@
-"""A sync's current snapshot: pages of items, and a head that names them. A cache: made again from the sources when it is lost."""
+"""A sync's current snapshot, and the one before it, to which a run can be undone: pages of items, and heads that name them.
+
+A cache: the current one is made again from the sources when it is lost.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -13,11 +16,12 @@ import orjson
 from sync_core import buckets
 from sync_core.errors import LostPagesError
 from sync_core.model import Item
-from sync_core.ports import Insert, Replace, Sealer, Tables
+from sync_core.ports import Insert, Put, Replace, Row, Sealer, Tables, Write
 from sync_core.state import pages
 from sync_core.state.names import SNAPSHOTS, partition
 
 _HEAD = "head"
+_PREVIOUS = "previous"
 _PAGES_IN_MEMORY = 64
 
 
@@ -50,14 +54,48 @@ class SnapshotStore:
 
     async def head(self) -> SnapshotHead | None:
         """The current head, or None when there is none or a page it names is gone."""
-        entity = await self._tables.get(SNAPSHOTS, self._partition, _HEAD)
+        return await self._complete(_HEAD)
+
+    async def previous(self) -> SnapshotHead | None:
+        """The head of the snapshot before the current one, which had other content; None when it is lost."""
+        return await self._complete(_PREVIOUS)
+
+    async def restore(self, digest: str) -> SnapshotHead | None:
+        """Make the snapshot of this content current, and the current one the previous; None when it is not kept any more.
+
+        Repeatable. Raises ConflictError when another writer was first.
+        """
+        head = await self.head()
+        if head is None or head.digest == digest:
+            return head
+        previous = await self.previous()
+        if previous is None or previous.digest != digest:
+            return None
+        writes: list[Write] = [
+            Replace(_HEAD, self._sealed(_HEAD, previous), head.etag),
+            Put(_PREVIOUS, self._sealed(_PREVIOUS, head)),
+        ]
+        etag, _ = await self._tables.commit(SNAPSHOTS, self._partition, writes)
+        return replace(previous, etag=etag)
+
+    async def _complete(self, row: str) -> SnapshotHead | None:
+        head = await self._stored(row)
+        if head is None:
+            return None
+        prefix = f"p:{head.generation}:"
+        rows = self._tables.query(SNAPSHOTS, self._partition, start=prefix, end=prefix + "~", select=["ReadAt"])
+        stored = [entity.row async for entity in rows]
+        return head if len(stored) == len(head.digests) else None
+
+    async def _stored(self, row: str) -> SnapshotHead | None:
+        entity = await self._tables.get(SNAPSHOTS, self._partition, row)
         if entity is None:
             return None
         try:
             state = orjson.loads(pages.open_values(self._sealer, SNAPSHOTS, entity))
         except LostPagesError:
             return None
-        head = SnapshotHead(
+        return SnapshotHead(
             generation=state["generation"],
             digests=tuple(state["digests"]),
             count=state["count"],
@@ -65,10 +103,16 @@ class SnapshotStore:
             read_at=datetime.fromisoformat(state["readAt"]),
             etag=entity.etag,
         )
-        prefix = f"p:{head.generation}:"
-        rows = self._tables.query(SNAPSHOTS, self._partition, start=prefix, end=prefix + "~", select=["ReadAt"])
-        stored = [entity.row async for entity in rows]
-        return head if len(stored) == len(head.digests) else None
+
+    def _sealed(self, row: str, head: SnapshotHead) -> Row:
+        state = {
+            "generation": head.generation,
+            "digests": head.digests,
+            "count": head.count,
+            "madeFrom": head.made_from,
+            "readAt": head.read_at.isoformat(),
+        }
+        return pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, row, orjson.dumps(state), read_at=head.read_at)
 
     async def page(self, head: SnapshotHead, number: int) -> Mapping[str, Item]:
         """The items of one page by key. Raises LostPagesError."""
@@ -99,7 +143,7 @@ class SnapshotStore:
         read_at: datetime,
         previous_etag: str,
     ) -> SnapshotHead:
-        """Write all pages, then make them current; older generations are removed.
+        """Write all pages, then make them current. The snapshot before is kept until the content changes again.
 
         The same items under other `policies` are another snapshot: who has applied the one has not applied the other.
         Raises ConflictError when another writer was first.
@@ -115,27 +159,24 @@ class SnapshotStore:
             plain = orjson.dumps([(item.key, item.fingerprint, item.body.decode()) for item in page.values()])
             row = _row(generation, number)
             await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, {row: plain}, read_at=read_at)
-        state = {
-            "generation": generation,
-            "digests": head.digests,
-            "count": head.count,
-            "madeFrom": made_from,
-            "readAt": read_at.isoformat(),
-        }
-        values = pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, _HEAD, orjson.dumps(state), read_at=read_at)
-        write = Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)
-        await self._tables.commit(SNAPSHOTS, self._partition, [write])
-        await self._sweep(generation)
+        before = await self._stored(_HEAD) if previous_etag else None
+        values = self._sealed(_HEAD, head)
+        writes: list[Write] = [Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)]
+        if before is not None and before.digest != head.digest:
+            writes.append(Put(_PREVIOUS, self._sealed(_PREVIOUS, before)))
+        else:
+            before = await self._stored(_PREVIOUS)
+        await self._tables.commit(SNAPSHOTS, self._partition, writes)
+        await self._sweep({generation, before.generation if before is not None else ""})
         return head
 
     async def discard_head(self) -> None:
         """Forget a head whose pages are gone."""
         await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [_HEAD])
 
-    async def _sweep(self, keep: str) -> None:
-        prefix = f"p:{keep}:"
+    async def _sweep(self, keep: Collection[str]) -> None:
         rows = self._tables.query(SNAPSHOTS, self._partition, start="p:", end="p;", select=["ReadAt"])
-        stale = [entity.row async for entity in rows if not entity.row.startswith(prefix)]
+        stale = [entity.row async for entity in rows if entity.row.split(":")[1] not in keep]
         await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, stale)
 
 

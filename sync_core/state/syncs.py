@@ -22,6 +22,8 @@ class Sync:
     `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with. The `released_*`
     values are what a person let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the
     source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
+
+    While it is `paused`, runs read no source: they keep mailboxes as the current snapshot says.
     """
 
     tenant: str
@@ -30,6 +32,7 @@ class Sync:
     revision: int = 1
     deleting: bool = False
     keep_contacts: bool = False
+    paused: bool = False
     next_run: datetime | None = None
     active_run: str = ""
     active_since: datetime | None = None
@@ -84,6 +87,7 @@ def _encode(sync: Sync) -> Row:
         "Revision": sync.revision,
         "Deleting": sync.deleting,
         "KeepContacts": sync.keep_contacts,
+        "Paused": sync.paused,
         "NextRun": sync.next_run,
         "ActiveRun": sync.active_run,
         "ActiveSince": sync.active_since,
@@ -110,6 +114,7 @@ def _decode(entity: Entity) -> Sync:
         revision=int(str(values["Revision"])),
         deleting=bool(values["Deleting"]),
         keep_contacts=bool(values["KeepContacts"]),
+        paused=bool(values["Paused"]),
         next_run=optional_time(values.get("NextRun")),
         active_run=str(values["ActiveRun"]),
         active_since=optional_time(values.get("ActiveSince")),

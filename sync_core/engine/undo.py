@@ -1,0 +1,84 @@
+"""Undo: brings every replica back to the snapshot that a run started from, and runs of a paused sync, which stay at theirs."""
+
+from __future__ import annotations
+
+from sync_core.engine import runs
+from sync_core.engine.context import Context
+from sync_core.engine.difference import HeldError, Hold
+from sync_core.errors import InputError, Reason
+from sync_core.state.runs import NOTHING, Run, load_run, new_run_id, save_run
+from sync_core.state.snapshots import SnapshotHead, SnapshotStore
+from sync_core.state.syncs import Sync, load_sync
+
+
+async def undo(context: Context, tenant: str, run_id: str) -> str:
+    """Pause the sync and start a run that brings its mailboxes back to what they held before `run_id`; returns the new run's id.
+
+    Raises NotFoundError, or InputError that says why it cannot be done.
+    """
+    undone = await load_run(context.tables, tenant, run_id)
+    if not undone.state.final:
+        raise InputError("run", "is under way: wait until it has ended")
+    if not undone.base:
+        raise InputError("run", "has not changed the list: there is nothing to undo")
+    if undone.base == NOTHING:
+        raise InputError("run", "started from no snapshot: it was the first one, or the caches had been purged before")
+    sync = await load_sync(context.tables, tenant, undone.sync)
+    keys = await context.keyring.keys(tenant)
+    store = SnapshotStore(context.tables, keys.sealer, tenant, sync.sync)
+    head, previous = await store.head(), await store.previous()
+    if head is not None and head.digest == undone.base:
+        raise InputError("run", "started from the list as it is now: there is nothing to undo")
+    if head is None or previous is None or previous.digest != undone.base:
+        raise InputError(
+            "run", "started from a snapshot that is not kept any more: only the last change can be undone, until it is purged"
+        )
+    new_id = new_run_id(context.now())
+
+    def claim(fresh: Sync) -> None:
+        if fresh.deleting:
+            raise InputError("sync", "is being deleted")
+        if fresh.active_run:
+            raise InputError("sync", "has a run under way: wait until it has ended")
+        fresh.paused, fresh.next_run = True, None
+        fresh.active_run, fresh.active_since = new_id, context.now()
+
+    await runs.change_sync(context, tenant, sync.sync, claim)
+    await runs.announce(context, Run(tenant, new_id, sync.sync, requested_at=context.now(), undoes=run_id))
+    return new_id
+
+
+async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync) -> str:
+    """Make the snapshot current that the undone run started from; returns its digest. Repeatable.
+
+    What it deletes counts as released, and the brakes compare with it from now on. Raises HeldError when it was purged meanwhile.
+    """
+    undone = await load_run(context.tables, run.tenant, run.undoes)
+    await note_base(context, run, await store.head())
+    head = await store.restore(undone.base)
+    if head is None:
+        raise HeldError(Hold(Reason.SNAPSHOT_GONE, ""))
+    run.people, run.targets, run.sources, run.released = head.count, sync.targets, sync.sources, True
+
+    def applied(fresh: Sync) -> None:
+        fresh.people, fresh.buckets = head.count, len(head.digests)
+        fresh.resolved = ""  # whoever resumes has to plan anew
+
+    await runs.change_sync(context, run.tenant, run.sync, applied)
+    return head.digest
+
+
+async def keep(store: SnapshotStore, run: Run, sync: Sync) -> str:
+    """Leave the current snapshot as it is; returns its digest. Raises HeldError when it was purged."""
+    head = await store.head()
+    if head is None:
+        raise HeldError(Hold(Reason.SNAPSHOT_GONE, "resume the sync"))
+    run.people, run.targets, run.sources = sync.people, sync.targets, sync.sources
+    return head.digest
+
+
+async def note_base(context: Context, run: Run, head: SnapshotHead | None) -> None:
+    """Note what a run starts from, before it makes another snapshot: a repetition would find that one."""
+    if not run.base:
+        run.base = head.digest if head is not None else NOTHING
+        await save_run(context.tables, run)

@@ -114,8 +114,8 @@ async def _carry_out(
             for outcome in await mailboxes.write(mailbox, folder_id, batch):
                 if outcome.error is not None:
                     raise outcome.error
-    for item_id in unmark:
-        await mailboxes.unmark(mailbox, item_id)
+    for start in range(0, len(unmark), BATCH):
+        await mailboxes.unmark(mailbox, *unmark[start : start + BATCH])
     for folder_id in reversed(ours):
         if folder_id in removable:
             await mailboxes.delete_folder(mailbox, folder_id)

@@ -371,3 +371,18 @@ async def test_policies_are_part_of_the_plan() -> None:
     }
     run = await world.run()
     assert totals(result) == (run.counts.created, run.counts.updated, run.counts.deleted)
+
+
+async def test_a_list_in_the_default_folder_and_leavers_who_keep_theirs() -> None:
+    world, mailboxes = await synced(3, {"folder": None, "targets": {"leavers": "keep"}})
+    default = world.tenant.mailbox(mailboxes[0]).contacts
+    Phones(world.tenant).create(mailboxes[0], default, mail="own@example.org")
+    world.tenant.change_user(mailboxes[1], {"jobTitle": "Boss"})
+    (one,) = (await shown(world, Page(named=[mailboxes[0]]))).mailboxes
+    assert (one.folder, one.folder_is_new, one.unchanged) == (default.name, False, 2)
+    assert [(change.operation, change.key, change.after) for change in one.changes] == [
+        ("update", f"u:{mailboxes[1]}", {"jobTitle": "Boss"})
+    ]
+    await world.define({"folder": None, "targets": {"include": mailboxes[:2], "leavers": "keep"}})
+    (leaver,) = (await shown(world, Page(named=[mailboxes[2]]))).mailboxes
+    assert (leaver.outcome, leaver.changes) == ("kept", [])

@@ -17,7 +17,7 @@ from sync_core.model import Counts, RunState
 from sync_core.state.runs import Check, Run, load_run, newest_runs
 from sync_core.state.syncs import load_sync
 from tests.engine.test_preview import Api
-from tests.engine.world import SYNC, TENANT, World
+from tests.engine.world import NIGHTLY, SYNC, TENANT, World
 
 NIGHT = timedelta(days=1)
 
@@ -53,7 +53,7 @@ async def after_a_bad_night(definition: dict[str, Any] | None = None) -> Bad:
     world = World()
     mailboxes = world.hire_many(6, mailboxes=3)[:3]
     gone = list(world.tenant.directory.users.objects)[-2:]
-    await world.connect({"every_hours": 24, **(definition or {})})
+    await world.connect({"schedule": NIGHTLY, **(definition or {})})
     await world.run()
     bad = Bad(world, mailboxes)
     world.clock.advance(NIGHT)
@@ -205,7 +205,7 @@ async def test_what_cannot_be_undone_says_why() -> None:
 
 @pytest.mark.parametrize("how", ["purged", "expired"])
 async def test_without_the_snapshot_it_is_refused(how: str) -> None:
-    bad = await after_a_bad_night({"every_hours": None})
+    bad = await after_a_bad_night({"schedule": {"kind": "manual"}})
     if how == "purged":
         await bad.world.context.purge(TENANT, SYNC)
     else:
@@ -231,9 +231,10 @@ async def test_a_snapshot_that_is_purged_at_the_last_moment_holds_the_run() -> N
 async def test_pausing_and_resuming_keep_to_the_schedule() -> None:
     bad = await after_a_bad_night()
     world = bad.world
+    await world.define({"schedule": {"kind": "manual"}})
     paused = await admin.pause_sync(world.context, TENANT, SYNC)
     assert (paused.paused, paused.next_run) == (True, None)
-    await world.define({"every_hours": 12})
+    await world.define({"schedule": NIGHTLY})
     assert (await load_sync(world.tables, TENANT, SYNC)).next_run is None
     resumed = await admin.resume_sync(world.context, TENANT, SYNC)
     assert (resumed.paused, resumed.next_run) == (False, world.clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sync_core import messages
@@ -83,26 +84,25 @@ async def end_run(context: Context, run: Run, state: RunState, reason: Reason | 
 
 
 async def clear_active(context: Context, run: Run, *, look_at: datetime | None = None) -> None:
-    """Free the sync after a final run; start the run that was asked for meanwhile."""
-    follow = False
+    """Free the sync after a final run, or hand it to the run that was asked for meanwhile."""
+    follower = new_run_id(context.now())
 
     def free(sync: Sync) -> None:
-        nonlocal follow
-        follow = False
         if sync.active_run != run.run:
             return
-        follow, sync.rerun = sync.rerun, False
-        sync.active_run, sync.active_since = "", None
+        if sync.rerun:
+            # in the same write, so that a death in between does not lose it
+            sync.active_run, sync.active_since, sync.rerun = follower, context.now(), False
+        else:
+            sync.active_run, sync.active_since = "", None
         sync.held = run.reason if run.state is RunState.HELD else ""
         if look_at is not None and (sync.next_run is None or look_at < sync.next_run):
             sync.next_run = look_at
 
-    try:
-        await change_sync(context, run.tenant, run.sync, free)
-    except NotFoundError:
-        return
-    if follow:
-        await request_run(context, run.tenant, run.sync)
+    with suppress(NotFoundError):
+        sync = await change_sync(context, run.tenant, run.sync, free)
+        if sync.active_run == follower:
+            await announce(context, Run(run.tenant, follower, run.sync, requested_at=context.now()))
 
 
 async def ask_again(context: Context, run: Run) -> None:

@@ -13,6 +13,7 @@ from sync_core.engine.targets import pick_chunks, register_targets
 from sync_core.engine.undo import keep, note_base, restore
 from sync_core.errors import (
     ConflictError,
+    InputError,
     LostPagesError,
     NotFoundError,
     ParkedError,
@@ -57,7 +58,7 @@ async def start_run(context: Context, message: SyncStart) -> None:
     try:
         await _plan(context, run, sync, tenant)
     except HeldError as held:
-        await runs.end_run(context, run, RunState.HELD, held.hold.reason, held.hold.detail)
+        await _hold(context, run, sync, held.hold.reason, held.hold.detail)
     except TenantError as error:
         await runs.stop_tenant(context, run.tenant, error.reason)
         await runs.end_run(context, run, RunState.FAILED, error.reason, error.detail)
@@ -69,7 +70,17 @@ async def start_run(context: Context, message: SyncStart) -> None:
         await runs.send_start(context, run, delay=_AGAIN_SOON)
     except (SourceError, TransientError) as error:
         detail = error.detail if isinstance(error, SourceError) else type(error).__name__
-        await runs.end_run(context, run, RunState.HELD, Reason.SOURCE_UNREADABLE, detail)
+        await _hold(context, run, sync, Reason.SOURCE_UNREADABLE, detail)
+    except (InputError, NotFoundError) as error:
+        # such as a master key that is missing or no key: only whoever runs the app can mend it
+        await runs.end_run(context, run, RunState.FAILED, Reason.INTERNAL_ERROR, str(error))
+
+
+async def _hold(context: Context, run: Run, sync: Sync, reason: Reason, detail: str) -> None:
+    if sync.definition.purge_after_sync:
+        # before the run is final, so that a crash in between repeats it
+        await context.purge(run.tenant, run.sync)
+    await runs.end_run(context, run, RunState.HELD, reason, detail)
 
 
 async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
@@ -113,8 +124,8 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
             # the same content was read anew: its copy here must not grow old
             proposal = await propose(context, keys, sync, tenant.settings, material)
             snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
-        run.released = sync.released_deletions
-        if run.released:
+        await _use_release(context, run, sync)
+        if sync.released_deletions:
             await runs.change_sync(context, run.tenant, run.sync, _forget_release)
         return snapshot.digest
     if snapshot is None:
@@ -128,7 +139,7 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
     await note_base(context, run, snapshot)
     snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
     await register_targets(context, sync, proposal.targets)
-    run.released = sync.released_deletions
+    await _use_release(context, run, sync)
     buckets = sync.buckets
 
     def applied(fresh: Sync) -> None:
@@ -138,6 +149,13 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
 
     await runs.change_sync(context, run.tenant, run.sync, applied)
     return snapshot.digest
+
+
+async def _use_release(context: Context, run: Run, sync: Sync) -> None:
+    """What a person let through is for one run, which notes it before the sync forgets it: a death in between loses nothing."""
+    if sync.released_deletions and not run.released:
+        run.released = True
+        await save_run(context.tables, run)
 
 
 def _forget_release(sync: Sync) -> None:

@@ -108,14 +108,7 @@ async def test_storage_may_fail_at_any_moment(where: str, first: bool) -> None:
     raise AssertionError("there is no end to the moments")
 
 
-LOST = pytest.mark.xfail(
-    reason="clear_active frees the sync and asks for the next run in two writes: a death in between loses it"
-)
-
-
-@pytest.mark.parametrize(
-    "where", [pytest.param("before storage", marks=LOST), pytest.param("after storage", marks=LOST), "queue"]
-)
+@pytest.mark.parametrize("where", ["before storage", "after storage", "queue"])
 async def test_a_run_that_was_asked_for_meanwhile_follows_though_a_worker_is_killed(where: str) -> None:
     for moment in range(1, MOST_MOMENTS):
         hazards = Hazards()

@@ -91,7 +91,6 @@ async def test_purge_after_every_sync_leaves_no_cache_and_changes_nothing_else()
     assert await cached(world) == []
 
 
-@pytest.mark.xfail(strict=True, reason="known: a run that is held while it plans does not purge")
 async def test_purge_after_every_sync_covers_a_held_run() -> None:
     world = World()
     world.hire_many(6, mailboxes=2)

@@ -23,8 +23,6 @@ from tests.engine.world import NIGHTLY, START, SYNC, TENANT, World, deliver
 
 NIGHT = timedelta(days=1)
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="known: the engine does not do this yet")
-
 
 async def queued(world: World) -> list[dict[str, object]]:
     """The bodies of all messages that wait; they stay."""
@@ -141,7 +139,6 @@ async def test_a_run_by_hand_does_not_move_the_nightly_one() -> None:
     assert (await load_sync(world.tables, TENANT, SYNC)).next_run == START + NIGHT
 
 
-@NOT_YET
 async def test_a_look_for_late_writes_does_not_move_the_nightly_run() -> None:
     world = World()
     world.hire_many(3)
@@ -332,7 +329,6 @@ async def test_messages_of_runs_that_are_no_more_are_ignored(kind: str) -> None:
 # --- workers that die ----------------------------------------------------------------------------------------------------------
 
 
-@NOT_YET
 async def test_a_release_survives_a_worker_that_dies_while_it_plans() -> None:
     hazards = Hazards()
     world = Site(hazards)

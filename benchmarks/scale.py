@@ -125,7 +125,7 @@ async def settle(url: str, storage: str, mailboxes: int, ledgers: bool) -> dict[
     now = house.context.now()
     tomorrow = now + timedelta(hours=20)
     ids = sorted(person_id(number) for number in range(mailboxes))
-    done = [Replica(mailbox, folder_id="folder", applied=head.digest, due=tomorrow) for mailbox in ids]
+    done = [Replica(mailbox, folder_id="folder", folder_name="Colleagues", applied=head.digest, due=tomorrow) for mailbox in ids]
     await register.insert_replicas(house.tables, TENANT, SYNC, done)
     if ledgers:
         store = LedgerStore(house.tables, keys.sealer, TENANT, SYNC)
@@ -134,7 +134,7 @@ async def settle(url: str, storage: str, mailboxes: int, ledgers: bool) -> dict[
             page = await snapshots.page(head, number)
             held |= {key: Held(f"{key:_<152}", item.fingerprint) for key, item in page.items()}
         for mailbox in ids:
-            ledger = Ledger.of(held, len(head.digests), now=now)
+            ledger = Ledger.of(held, len(head.digests), folder_id="folder", now=now)
             ledger.head.digests = list(head.digests)
             await store.save(mailbox, ledger)
     await house.close()

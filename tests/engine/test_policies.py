@@ -368,7 +368,7 @@ async def test_refusals_go_with_the_replica() -> None:
     assert [row async for row in world.tables.query(REFUSALS, partition(TENANT, SYNC))] == []
 
 
-# --- among the user's own contacts ------------------------------------------------------------------------------------------------
+# --- among the user's own contacts ---------------------------------------------------------------------------------------------
 
 
 async def test_policies_hold_in_the_default_folder_too() -> None:

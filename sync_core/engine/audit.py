@@ -8,7 +8,7 @@ from sync_core import planning
 from sync_core.engine.folders import in_its_place
 from sync_core.engine.removal import release_elsewhere
 from sync_core.engine.work import BATCH, Work
-from sync_core.errors import DeltaExpiredError, LedgerDoubtError
+from sync_core.errors import DeltaExpiredError, LedgerDoubtError, TransientError
 from sync_core.model import Delete, Held, ItemChange, Replica, SeenItem
 from sync_core.state.ledgers import Ledger
 from sync_core.state.refusals import Refusals
@@ -131,7 +131,10 @@ async def _changes(work: Work, replica: Replica, ledger: Ledger) -> tuple[list[I
         changes, ledger.head.delta_link = await _read(work, replica, link)
     except DeltaExpiredError:
         link = None
-        changes, ledger.head.delta_link = await _read(work, replica, None)
+        try:
+            changes, ledger.head.delta_link = await _read(work, replica, None)
+        except DeltaExpiredError as error:
+            raise TransientError("a new round of changes expired before its end") from error
     return changes, link is None
 
 

@@ -9,6 +9,7 @@ import pytest
 from local.m365.faults import Fault, FaultKind
 from local.m365.mailbox import Contact
 from sync_core import marks
+from sync_core.errors import Reason
 from sync_core.model import RunState
 from sync_core.state.runs import Check
 from tests.engine.world import SYNC, TENANT, World
@@ -16,10 +17,10 @@ from tests.engine.world import SYNC, TENANT, World
 NIGHT = timedelta(days=1)
 
 
-async def synced(people: int = 3) -> tuple[World, str]:
+async def synced(people: int = 3, *, mailboxes: int | None = None) -> tuple[World, str]:
     """A world after its first night, and one mailbox in it."""
     world = World()
-    mailbox = world.hire_many(people)[0]
+    mailbox = world.hire_many(people, mailboxes=mailboxes)[0]
     await world.connect()
     await world.run()
     world.clock.advance(NIGHT)
@@ -215,6 +216,16 @@ async def test_an_expired_delta_link_of_a_mailbox_costs_a_full_round_and_changes
     world.cloud.faults.add(Fault(FaultKind.TOKEN_EXPIRED, template="/users/{id}/contactfolders/{id}/contacts/delta", times=1))
     run = await world.run()
     assert (run.counts.created, run.counts.updated, run.counts.deleted) == (1, 0, 0)
+
+
+async def test_a_round_of_changes_that_expires_before_its_end_is_for_the_next_run() -> None:
+    world, mailbox = await synced(250, mailboxes=1)
+    world.tenant.mailbox(mailbox).delete(ours(world, mailbox))
+    world.cloud.faults.add(Fault(FaultKind.TOKEN_EXPIRED, path="/contacts/delta", mailbox=mailbox, times=2))
+    run = await world.run()
+    assert (run.state, run.reasons) == (RunState.PARTIAL, {Reason.MAILBOX_BUSY: 1})
+    world.clock.advance(NIGHT)
+    assert (await world.run()).counts.created == 1
 
 
 async def test_a_close_look_finds_copies_in_other_folders_and_makes_them_the_users() -> None:

@@ -265,12 +265,13 @@ FAULTS = (
         "if False:",
         SAFEGUARDS,
     ),
-    _fault(
+    Fault(
         "a run is closed before its chunks are done",
-        "sync_core/engine/closing.py",
-        "if len(done) < run.chunks and ",
-        "if len(done) < 1 and ",
-        SAFEGUARDS,
+        (
+            Edit("sync_core/engine/closing.py", "if not any(number < run.chunks for number, _ in waiting):", "if True:"),
+            Edit("sync_core/engine/closing.py", "if len(done) < run.chunks and ", "if len(done) < 1 and "),
+        ),
+        (SAFEGUARDS,),
     ),
     # --- privacy ---
     _fault(

@@ -18,6 +18,7 @@ DEPLOYED = {
     "api",
     "billing",
     "cloud",
+    "commands",
     "composition.py",
     "dashboard",
     "function_app.py",

@@ -19,6 +19,7 @@ class Phones:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._theirs: dict[tuple[str, int], tuple[Contact, Likeness, Folder]] = {}
+        self._handled: set[tuple[str, int]] = set()  # made, copied or moved by a user, originals of copies included
         self._numbers = 0
 
     def box(self, user: str) -> Mailbox:
@@ -44,6 +45,7 @@ class Phones:
         }
         contact = self.box(user).create(folder, values)
         self._keep(user, contact)
+        self._handled.add((user, contact.uid))
         return contact
 
     def edit(self, user: str, contact: Contact, number: str) -> None:
@@ -61,6 +63,7 @@ class Phones:
     def move(self, user: str, contact: Contact, folder: Folder) -> None:
         """Put a contact into another folder. One with a mark may be ours again from then on."""
         self.box(user).move(contact, folder)
+        self._handled.add((user, contact.uid))
         if _mark(contact):
             self._theirs.pop((user, contact.uid), None)
         self._refresh(user, contact)
@@ -70,6 +73,7 @@ class Phones:
         copied = self.box(user).create(folder, dict(contact.values), dict(contact.extended))
         if not (_mark(folder) and _mark(contact)):
             self._keep(user, copied)
+        self._handled |= {(user, contact.uid), (user, copied.uid)}
         return copied
 
     def delete_folder(self, user: str, folder: Folder) -> None:
@@ -91,6 +95,14 @@ class Phones:
             elif _likeness(contact) != before:
                 found.append(f"a contact of {user} was changed: {before} -> {_likeness(contact)}")
         return found
+
+    def left_behind(self, user: str) -> list[str]:
+        """What bears no mark and no user ever made: ours once, and given up in error."""
+        return [
+            f"{contact.values['displayName']} was left behind in {user}"
+            for contact in self.live(user)
+            if not _mark(contact) and (user, contact.uid) not in self._handled
+        ]
 
     def _keep(self, user: str, contact: Contact) -> None:
         self._theirs[user, contact.uid] = contact, _likeness(contact), contact.folder

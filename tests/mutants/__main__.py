@@ -143,7 +143,7 @@ def core(folder: Path) -> bool:
     )
     last = run.stdout.replace("\r", "\n").strip().rpartition("\n")[2]
     if run.returncode:
-        print(f"  mutmut could not run\n{(run.stdout + run.stderr)[-3000:]}")
+        print(f"  mutmut could not run\n{(run.stdout + run.stderr)[-1500:]}")
         return False
     # its exit status says nothing about survivors
     results = subprocess.run([*mutmut, "results"], cwd=copy, capture_output=True, text=True, check=True).stdout.strip()

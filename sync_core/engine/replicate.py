@@ -85,6 +85,7 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     limits = work.sync.definition.brakes
     if not work.released and brakes.deletions(deletions, ledger.head.count, percent=limits.percent, at_least=limits.at_least):
         await _save(work, replica, ledger)
+        replica.applied = ""  # whatever it holds too much: the next run, released or not, must plan it again
         return MailboxResult(replica.mailbox, "held", Reason.DELETIONS_HELD, f"{deletions} of {ledger.head.count}")
     await _carry_out(work, snapshot, replica, ledger, operations)
     await leave_old_folder(work, replica)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from local.m365.faults import Fault, FaultKind
+from sync_core import marks
 from sync_core.engine import runs
 from sync_core.errors import InputError, Reason
 from sync_core.model import Counts, RunState
-from sync_core.state.runs import load_run
-from tests.engine.world import NIGHTLY, TENANT, World
+from sync_core.state.runs import Check, load_run
+from tests.engine.world import INSTALLATION, NIGHTLY, SYNC, TENANT, World
 
 NIGHT = timedelta(days=1)
 SENSITIVE = {"percent": 20, "at_least": 2}
@@ -215,3 +216,20 @@ async def test_only_a_held_run_can_be_released_or_dropped() -> None:
         await runs.release(world.context, TENANT, run.run)
     with pytest.raises(InputError, match="only a held run"):
         await runs.drop(world.context, TENANT, run.run)
+
+
+async def test_a_mailbox_held_for_orphans_alone_is_cleaned_by_the_release() -> None:
+    world = World()
+    mailbox = world.hire_many(6, mailboxes=1)[0]
+    await world.connect({"brakes": {"percent": 20, "at_least": 2}})
+    await world.run()
+    box, folder = world.tenant.mailbox(mailbox), world.tenant.folder(mailbox, "Colleagues")
+    for number in range(4):
+        mark = marks.item_mark(INSTALLATION, SYNC, f"u:orphan-{number}")
+        box.create(folder, {"displayName": f"Orphan {number}"}, {marks.KEY_PROPERTY: mark})
+    held = await world.run(check=Check.EVERYTHING)
+    assert (held.counts.deleted, held.reasons) == (0, {"deletions_held": 1})
+    run = await runs.release(world.context, TENANT, held.run)
+    await world.settle()
+    assert (await load_run(world.tables, TENANT, run)).counts.deleted == 4
+    assert len(world.names(mailbox)) == 6

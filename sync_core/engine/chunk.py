@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sync_core.engine import folders, runs
 from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, WORKING_TIME, Context
+from sync_core.engine.delivery import UnexpectedError
 from sync_core.engine.removal import release_replica, remove_replica
 from sync_core.engine.replicate import replicate
 from sync_core.engine.work import OutOfTimeError, Work
@@ -204,7 +205,7 @@ async def _serve(work: Work, replica: Replica) -> _Served:
             return _Served(replica, MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, _PURGED))
         except Exception as error:
             # one mailbox's bug must not take its nineteen neighbours down; the stored row stays dirty
-            log.exception("mailbox %s could not be served: %s", replica.mailbox, type(error).__name__)
+            log.error("mailbox %s could not be served: %s", replica.mailbox, UnexpectedError(error))
             result = MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR, type(error).__name__)
             replica.dirty = True
             return _Served(replica, result)

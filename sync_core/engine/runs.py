@@ -83,7 +83,7 @@ async def end_run(context: Context, run: Run, state: RunState, reason: Reason | 
     await clear_active(context, run)
 
 
-async def clear_active(context: Context, run: Run, *, look_at: datetime | None = None) -> None:
+async def clear_active(context: Context, run: Run) -> None:
     """Free the sync after a final run, or hand it to the run that was asked for meanwhile."""
     follower = new_run_id(context.now())
 
@@ -96,8 +96,6 @@ async def clear_active(context: Context, run: Run, *, look_at: datetime | None =
         else:
             sync.active_run, sync.active_since = "", None
         sync.held = run.reason if run.state is RunState.HELD else ""
-        if look_at is not None and (sync.next_run is None or look_at < sync.next_run):
-            sync.next_run = look_at
 
     with suppress(NotFoundError):
         sync = await change_sync(context, run.tenant, run.sync, free)

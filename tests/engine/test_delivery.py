@@ -7,6 +7,7 @@ import traceback
 import pytest
 
 from sync_core import messages
+from sync_core.engine import chunk
 from sync_core.engine.context import Context
 from sync_core.engine.delivery import UnexpectedError, deliver
 from sync_core.errors import TransientError
@@ -46,3 +47,21 @@ async def test_a_message_nobody_can_read_is_buried_at_once() -> None:
 
     (row,) = [entity async for entity in world.tables.scan(POISON)]
     assert (row.values["Queue"], row.values["Detail"]) == (messages.PURGE_TENANT, "tenant")
+
+
+async def test_a_bug_in_one_mailbox_is_logged_without_the_data_it_stumbled_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def stumble(*_: object) -> None:
+        raise ValueError(PERSON)
+
+    world = World()
+    world.hire_many(2)
+    await world.connect()
+    monkeypatch.setattr(chunk, "replicate", stumble)
+
+    run = await world.run()
+
+    assert run.reasons == {"internal_error": 2}
+    assert "ValueError in stumble" in caplog.text
+    assert PERSON not in caplog.text

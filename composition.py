@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from functools import cache
@@ -34,6 +35,9 @@ def build(settings: Settings) -> Context:
     from gdpr.encryption import TenantKeyring
     from gdpr.retention import purge_caches
 
+    # At their usual level these log every URL, and in URLs stand people's object ids
+    for name in ("httpx", "azure.core.pipeline.policies.http_logging_policy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     storage = settings.storage
     identity = None if storage.connection_string else _managed_identity(storage.identity_client_id)
     tables = AzureTables(connection_string=storage.connection_string, endpoint=storage.table_endpoint, credential=identity)

@@ -29,16 +29,18 @@ def map_people(people: int) -> dict[str, Any]:
     """What a run does with each object of the directory between reading and storing it."""
     from local.m365.people import demo
     from sync_core.contacts import item_of
-    from sync_core.directory import is_person, merge
+    from sync_core.directory import merge
     from sync_core.fingerprints import Fingerprinter
+    from sync_core.selection import Selection, compiled
 
     users = [{"accountEnabled": True, **user} for user in demo(people, people // 2)["users"]]
     fingerprinter = Fingerprinter(b"k" * 32, "abc")
+    is_wanted = compiled(Selection())
     selected = 0
     watch = Watch.start()
     for raw in users:
         user = merge(None, raw)
-        if is_person(user):
+        if is_wanted(user):
             item_of(user, installation="benchmark", sync="people", fingerprinter=fingerprinter, default_country="DE")
             selected += 1
     return {**watch.read(), "selected": selected}

@@ -82,19 +82,10 @@ def merge(previous: Mapping[str, Any] | None, raw: Mapping[str, Any]) -> dict[st
     return {name: kept[name] for name in _KEPT if kept.get(name)}
 
 
-def is_person(user: Mapping[str, Any]) -> bool:
-    """Whether the user belongs in an address book: an enabled member with an e-mail address or a phone number."""
-    return _is_enabled_member(user) and bool(user.get("mail") or user.get("mobilePhone") or user.get("businessPhones"))
-
-
 def has_usable_mailbox(user: Mapping[str, Any]) -> bool:
     """Whether the user is a target by default: an enabled member with an Exchange Online plan. Only a request proves it."""
-    return _is_enabled_member(user) and bool(user.get("mailbox"))
-
-
-def _is_enabled_member(user: Mapping[str, Any]) -> bool:
     # userType is missing on accounts older than the property: those are members
-    return user.get("accountEnabled") is True and user.get("userType") != "Guest"
+    return user.get("accountEnabled") is True and user.get("userType") != "Guest" and bool(user.get("mailbox"))
 
 
 def _is_mailbox_plan(plan: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from sync_core.attributes import NAMES, is_functional_mailbox, is_service_account
 from sync_core.definition import parse
-from sync_core.directory import is_person, merge
+from sync_core.directory import merge
 from sync_core.errors import InputError
 from sync_core.selection import LeaveOut, Line, Selection, compiled, explain
 from tests.sync_core.people import ANNA, users
@@ -212,8 +212,10 @@ def test_who_is_left_out_unless_an_admin_says_otherwise(switch: str, person: dic
 def test_by_default_the_people_of_an_address_book_belong(raw: dict[str, Any]) -> None:
     user = merge(None, raw)
     if "userPrincipalName" in user:
-        expected = is_person(user) and not is_functional_mailbox(user) and not is_service_account(user)
-        assert compiled(Selection())(user) is expected
+        is_member = user.get("accountEnabled") is True and user.get("userType") != "Guest"
+        is_reachable = bool(user.get("mail") or user.get("mobilePhone") or user.get("businessPhones"))
+        is_human = not is_functional_mailbox(user) and not is_service_account(user)
+        assert compiled(Selection())(user) is (is_member and is_reachable and is_human)
 
 
 def test_organisation_contacts_belong() -> None:

@@ -15,7 +15,8 @@ from cloud.graph.graph import Graph
 from cloud.tables import AzureTables
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
-from local.memory import Delivery, ManualClock, MemoryQueues
+from local.clock import VirtualClock
+from local.memory import Delivery, MemoryQueues
 from sync_core import messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, runs, start
@@ -56,7 +57,7 @@ class Installation:
         lease: float = 600,
     ) -> None:
         self.tables = tables
-        self._time = ManualClock()
+        self._time = VirtualClock()
         self._queues = MemoryQueues(self._time)
         clock = SystemClock()
         secrets = _OneSecret()

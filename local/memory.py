@@ -1,15 +1,13 @@
-"""Tables, queues and a clock in memory: they behave as the cloud's, and can fail at any moment."""
+"""Tables and queues in memory: they behave as the cloud's, and can fail at any moment."""
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import itertools
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cloud.queues import encode
 from sync_core.errors import ConflictError
@@ -227,55 +225,3 @@ class MemoryQueues:
 
     def _add(self, delivery: Delivery, delay: float) -> None:
         self._waiting.append((self._clock.now() + timedelta(seconds=delay), next(self._numbers), delivery))
-
-
-class ManualClock:
-    """A clock that stands still until somebody sleeps or advances it.
-
-    When every task waits, time jumps to the earliest deadline and that sleeper alone wakes; so sleepers wake in the order
-    of their deadlines, whatever they do in between, as in real time. Meant for tests whose other side is in memory.
-    """
-
-    def __init__(self, now: datetime = datetime(2026, 1, 5, tzinfo=UTC)) -> None:
-        self._now = now
-        self._numbers = itertools.count()
-        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
-        self._watched: asyncio.AbstractEventLoop | None = None
-
-    def now(self) -> datetime:
-        """The time now, in UTC."""
-        return self._now
-
-    def advance(self, by: timedelta) -> None:
-        """Let time pass at once. Those whose deadline lies in it wake in order."""
-        self._now += by
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait in virtual time."""
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        if self._watched is not loop:  # the former loop is gone, and its sleepers with it
-            self._sleepers.clear()
-            self._watched = loop
-        if not self._sleepers:
-            loop.call_soon(self._watch, loop, 0)
-        heapq.heappush(self._sleepers, (self._now + timedelta(seconds=seconds), next(self._numbers), future))
-        await future
-
-    def _watch(self, loop: asyncio.AbstractEventLoop, quiet: int) -> None:
-        """Run in every round of the loop while somebody sleeps; two rounds in which nothing else was ready are silence."""
-        while self._sleepers and self._sleepers[0][2].done():
-            heapq.heappop(self._sleepers)
-        if not self._sleepers or loop is not self._watched:
-            return
-        quiet = 0 if vars(loop)["_ready"] else quiet + 1
-        if quiet == 2:
-            deadline, _, future = heapq.heappop(self._sleepers)
-            self._now = max(self._now, deadline)
-            future.set_result(None)
-            quiet = 0
-        if self._sleepers:
-            loop.call_soon(self._watch, loop, quiet)

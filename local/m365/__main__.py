@@ -9,8 +9,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from local.clock import SystemClock
 from local.m365 import people, schema, tenant_file
-from local.m365.clock import SystemClock
 from local.m365.faults import Fault, FaultKind
 from local.m365.server import Server
 from local.m365.service import Microsoft365

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -287,7 +288,7 @@ def _advance(service: Microsoft365, request: Request) -> Reply:
     advance = getattr(service.clock, "advance", None)
     if advance is None:
         raise GraphError(409, "Conflict", "This clock cannot be set.")
-    advance(seconds)
+    advance(timedelta(seconds=seconds))
     service.settle()
     return Reply(200, {"now": service.now()})
 

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.memory import ManualClock, MemoryQueues, MemoryTables
+from local.clock import VirtualClock
+from local.memory import MemoryQueues, MemoryTables
 from sync_core.ports import Put, Remove
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def clock() -> ManualClock:
-    return ManualClock(START)
+def clock() -> VirtualClock:
+    return VirtualClock(START)
 
 
 async def test_time_stands_still_until_it_is_moved() -> None:

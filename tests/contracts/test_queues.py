@@ -12,7 +12,8 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from cloud.queues import AzureQueues
 from local.azurite import Azurite
-from local.memory import ManualClock, MemoryQueues
+from local.clock import VirtualClock
+from local.memory import MemoryQueues
 from sync_core.ports import Queues
 
 Visible = Callable[[str], Awaitable[list[bytes]]]
@@ -27,7 +28,7 @@ class Subject:
 @pytest.fixture(params=["memory", "azure"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "memory":
-        memory = MemoryQueues(ManualClock())
+        memory = MemoryQueues(VirtualClock())
 
         async def from_memory(queue: str) -> list[bytes]:
             return [delivery.body for delivery in iter(lambda: memory.receive(queue), None)]

@@ -13,10 +13,11 @@ from cloud.graph.credentials import Application, ClientSecret
 from cloud.graph.graph import Graph
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
+from local.clock import VirtualClock
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant
 from local.m365.transport import Microsoft365Transport
-from local.memory import Delivery, ManualClock, MemoryQueues, MemoryTables
+from local.memory import Delivery, MemoryQueues, MemoryTables
 from sync_core import marks, messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, poison, runs, schedule, start
@@ -63,7 +64,7 @@ class World:
     ) -> None:
         """A new tenant, or another installation `beside` one that serves the same tenant."""
         self.permanent_delete = permanent_delete
-        self.clock: ManualClock = beside.clock if beside else ManualClock(START)
+        self.clock: VirtualClock = beside.clock if beside else VirtualClock(START)
         self.cloud: Microsoft365 = beside.cloud if beside else Microsoft365(self.clock)
         self.tables = MemoryTables()
         self.queues = MemoryQueues(self.clock)

@@ -10,7 +10,7 @@ import orjson
 
 from cloud.graph.credentials import Application, ClientSecret, Proof
 from cloud.graph.graph import Graph
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from sync_core.errors import NotFoundError
 
 TENANT = "11111111-1111-1111-1111-111111111111"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from cloud.graph.graph import Graph
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from local.m365.faults import Fault
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant

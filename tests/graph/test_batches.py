@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from local.m365.faults import Fault, FaultKind
 from sync_core.errors import AnswerLostError, MailboxError, ParkedError, Reason, TenantError, TransientError
 from sync_core.model import Create, Delete, Outcome, Update

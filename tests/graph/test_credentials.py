@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from cloud.graph.credentials import Certificate, ClientSecret, ManagedIdentity
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from sync_core.errors import InputError, Reason, RollcallError, TenantError, TransientError
 from sync_core.model import Delete
 from tests.graph.canned import TENANT, Canned, FewSecrets, open_graph
@@ -40,10 +40,10 @@ async def test_one_token_serves_a_tenant_until_shortly_before_its_end(clock: Vir
     canned = Canned()
     graph = open_graph(canned, clock)
     await asyncio.gather(*(graph.mailboxes(TENANT).item(f"mailbox{n}", "i") for n in range(5)))
-    clock.advance(3200)
+    clock.advance(timedelta(seconds=3200))
     await graph.mailboxes(TENANT).item("mailbox", "i")
     assert len(canned.tokens) == 1
-    clock.advance(150)
+    clock.advance(timedelta(seconds=150))
     await graph.mailboxes(TENANT).item("mailbox", "i")
     await graph.mailboxes(OTHER).item("mailbox", "i")
     assert [request.url.path.split("/")[1] for request in canned.tokens] == [TENANT, TENANT, OTHER]
@@ -84,7 +84,7 @@ async def test_consent_revoked_while_a_token_is_still_good(world: World) -> None
     mailboxes = world.mailboxes()
     await mailboxes.folders(world.users[0])
     world.tenant.app.consent = "revoked"
-    world.clock.advance(3600)
+    world.clock.advance(timedelta(seconds=3600))
     with pytest.raises(TenantError) as caught:
         await mailboxes.folders(world.users[0])
     assert caught.value.reason is Reason.CONSENT_MISSING
@@ -133,7 +133,7 @@ async def test_a_secret_is_sent_for_graph_and_a_rotated_one_is_picked_up(clock: 
     graph = open_graph(canned, clock, proof=ClientSecret("mine"), secrets=secrets)
     await graph.mailboxes(TENANT).item("mailbox", "i")
     secrets.known["mine"] = b"new"
-    clock.advance(4000)
+    clock.advance(timedelta(seconds=4000))
     await graph.mailboxes(TENANT).item("mailbox", "i")
     first, second = map(form, canned.tokens)
     assert (first["client_id"], first["client_secret"], second["client_secret"]) == ("the-app", "old", "new")

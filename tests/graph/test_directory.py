@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from local.m365.delta import Expiry
 from local.m365.faults import Fault, FaultKind
 from sync_core.directory import SELECT

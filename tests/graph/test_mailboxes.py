@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import orjson
 import pytest
 
@@ -367,7 +369,7 @@ async def test_a_create_that_commits_late_is_a_lost_answer(world: World) -> None
     (outcome,) = await mailboxes.write(user, folder.folder_id, [Create("a", body("a"))])
     assert isinstance(outcome.error, AnswerLostError)
     assert world.tenant.contacts(user, folder.folder_id) == []
-    world.clock.advance(121)
+    world.clock.advance(timedelta(seconds=121))
     assert len(world.tenant.contacts(user, folder.folder_id)) == 1
 
 

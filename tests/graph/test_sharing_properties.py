@@ -12,7 +12,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from sync_core.model import Create
 from tests.graph.canned import TENANT, Canned, Item, Reply, create, failed, open_graph
 

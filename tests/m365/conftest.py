@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.m365.clock import VirtualClock
+from local.clock import VirtualClock
 from local.m365.service import Microsoft365, Settings
 from local.m365.tenant import App, Tenant
 from local.m365.transport import Microsoft365Transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -145,11 +146,11 @@ async def test_ten_thousand_requests_in_ten_minutes() -> None:
     await world.sign_in()
     for _ in range(3):
         await world.get(f"{world.me}/contacts")
-    world.clock.advance(60)
+    world.clock.advance(timedelta(seconds=60))
     throttled = await world.client.get(f"{world.me}/contacts")
     assert throttled.status_code == 429
     assert int(throttled.headers["Retry-After"]) == pytest.approx(540, abs=1)
-    world.clock.advance(541)
+    world.clock.advance(timedelta(seconds=541))
     await world.get(f"{world.me}/contacts")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -388,7 +389,7 @@ async def test_expanding_in_a_delta_is_a_server_error(world: World) -> None:
 
 async def test_outlook_links_do_not_age_but_can_be_refused(world: World) -> None:
     _, link = await world.changes(f"{world.me}/contactFolders/contacts/contacts/delta")
-    world.clock.advance(60 * 86400)
+    world.clock.advance(timedelta(seconds=60 * 86400))
     await world.sign_in()
     assert (await world.client.get(link)).status_code == 200
     world.service.faults.add(Fault(FaultKind.TOKEN_EXPIRED, times=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ async def test_options_a_delta_does_not_take(world: World, option: str) -> None:
 
 async def test_a_link_of_seven_days_is_expired_and_the_location_starts_anew(world: World) -> None:
     _, link = await world.changes(DELTA)
-    world.clock.advance(7 * 86400)
+    world.clock.advance(timedelta(seconds=7 * 86400))
     await world.sign_in()
     answer = await world.client.get(link)
     assert answer.status_code == 410
@@ -280,5 +281,5 @@ async def test_directory_requests_cost_units_and_too_many_are_throttled(world: W
     limits.level = 3500
     throttled = await world.client.get("/users")
     assert throttled.status_code == 429
-    world.clock.advance(float(throttled.headers["Retry-After"]))
+    world.clock.advance(timedelta(seconds=float(throttled.headers["Retry-After"])))
     assert (await world.client.get("/users")).status_code == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
@@ -49,7 +51,7 @@ async def test_half_of_all_items_throttled_for_a_minute(world: World) -> None:
         assert all(answer["headers"]["Retry-After"] == "2" for answer in answers.values() if answer["status"] == 429)
     assert 60 < statuses.count(429) < 140
     assert len(names(world)) == statuses.count(201)
-    world.clock.advance(60)
+    world.clock.advance(timedelta(seconds=60))
     assert {answer["status"] for answer in (await world.batch(*creations(world, 20))).values()} == {201}
 
 
@@ -97,10 +99,10 @@ async def test_a_whole_batch_is_throttled(world: World) -> None:
 async def test_a_late_write_commits_after_its_504(world: World) -> None:
     world.service.faults.add(Fault(FaultKind.LATE, times=1, delay=30))
     refused(await create(world), 504, "GatewayTimeout")
-    world.clock.advance(29)
+    world.clock.advance(timedelta(seconds=29))
     assert (await world.get(f"{world.me}/contacts"))["value"] == []
     assert world.service.pending == 1
-    world.clock.advance(1)
+    world.clock.advance(timedelta(seconds=1))
     assert [contact["givenName"] for contact in (await world.get(f"{world.me}/contacts"))["value"]] == ["A"]
     assert world.service.pending == 0
 
@@ -109,7 +111,7 @@ async def test_a_late_batch_commits_all_its_items(world: World) -> None:
     world.service.faults.add(Fault(FaultKind.LATE, times=1, delay=30, scope="batch"))
     refused(await world.client.post("/$batch", json={"requests": creations(world, 3)}), 504, "GatewayTimeout")
     assert names(world) == []
-    world.clock.advance(30)
+    world.clock.advance(timedelta(seconds=30))
     assert names(world) == ["0", "1", "2"]
 
 

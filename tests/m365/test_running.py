@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from local.clock import SystemClock
 from local.m365 import __main__ as program
 from local.m365 import people, tenant_file
-from local.m365.clock import SystemClock
 from local.m365.server import Server
 from local.m365.service import Microsoft365
 from local.m365.transport import Microsoft365Transport

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import jwt
 import pytest
 from jwt.types import Options
@@ -66,7 +68,7 @@ async def test_a_call_without_token_or_with_a_forged_or_expired_one_is_refused(w
     held = world.client.headers.pop("Authorization")
     refused(await world.client.get("/users"), 401, "InvalidAuthenticationToken")
     refused(await world.client.get("/users", headers={"Authorization": f"{held[:-6]}AAAAAA"}), 401, "InvalidAuthenticationToken")
-    world.clock.advance(3600)
+    world.clock.advance(timedelta(seconds=3600))
     refused(await world.client.get("/users", headers={"Authorization": held}), 401, "InvalidAuthenticationToken")
 
 

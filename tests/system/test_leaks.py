@@ -18,8 +18,8 @@ import composition
 import function_app
 from cloud.queues import AzureQueues
 from local.azurite import Azurite
+from local.clock import SystemClock
 from local.host import FunctionsHost, HostSettings, QueueSettings
-from local.m365.clock import SystemClock
 from local.m365.faults import Fault, FaultKind
 from local.m365.server import Server
 from local.m365.service import Microsoft365

@@ -16,7 +16,7 @@ from azure.storage.queue.aio import QueueServiceClient
 import composition
 from cloud.graph.directory import GraphDirectory
 from local.azurite import Azurite
-from local.m365.clock import SystemClock
+from local.clock import SystemClock
 from local.m365.server import Server
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant

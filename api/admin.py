@@ -111,7 +111,7 @@ async def get_run(req: func.HttpRequest) -> func.HttpResponse:
 async def get_results(req: func.HttpRequest) -> func.HttpResponse:
     """What a run did in each mailbox, as far as it has got."""
     run = await load_run(context().tables, req.route_params["tenant"], req.route_params["run"])
-    chunks = all_chunks(context().tables, run.tenant, run.run)
+    chunks = all_chunks(context().tables, run)
     return answer({"mailboxes": [asdict(result) async for chunk in chunks for result in chunk.results]})
 
 

@@ -198,7 +198,7 @@ async def fill(url: str, storage: str) -> dict[str, Any]:
     run = await house.finish(planned)
     taken: dict[str, Any] = dict(watch.read())
     assert (run.state, run.counts.created) == ("succeeded", CONTACTS), run
-    chunk = await load_chunk(house.tables, TENANT, planned, 0)
+    chunk = await load_chunk(house.tables, run, 0)
     assert chunk is not None
     await house.close()
     return {**taken, "parts": chunk.part + 1}

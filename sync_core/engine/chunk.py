@@ -75,7 +75,7 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     except NotFoundError:
         log.warning("chunk %s of run %s: its tenant, sync or run row is gone", message.chunk, message.run)
         return
-    chunk = await load_chunk(context.tables, message.tenant, message.run, message.chunk)
+    chunk = await load_chunk(context.tables, run, message.chunk)
     if chunk is None or chunk.done or chunk.part != message.part or run.state.final or sync.active_run != run.run:
         return
     if tenant.stopped:
@@ -255,7 +255,7 @@ async def _note(context: Context, run: Run, chunk: Chunk, served: list[_Served])
     looks = [one.replica.look_after for one in finished if one.replica.look_after is not None]
     chunk.look_after = min([*looks, *([chunk.look_after] if chunk.look_after else [])], default=None)
     try:
-        await save_chunk(context.tables, run.tenant, run.run, chunk)
+        await save_chunk(context.tables, run, chunk)
     except ConflictError:
         log.info("chunk %s of run %s was noted by another delivery", chunk.number, run.run)
         return
@@ -270,7 +270,7 @@ async def _hand_on(context: Context, run: Run, chunk: Chunk) -> None:
     """After a finished chunk: the next one that waits, or, after the last of all, a look that closes the run."""
     if chunk.number + CHUNKS_AHEAD < run.chunks:
         await runs.send_chunk(context, run, chunk.number + CHUNKS_AHEAD)
-    elif not await open_chunks(context.tables, run.tenant, run.run):
+    elif not await open_chunks(context.tables, run):
         await runs.send_check(context, run, attempt=0)
 
 
@@ -282,7 +282,7 @@ async def _finish_unserved(context: Context, run: Run, chunk: Chunk, reason: Rea
             chunk.results.append(MailboxResult(replica.mailbox, "failed", reason, detail))
     chunk.done = True
     try:
-        await save_chunk(context.tables, run.tenant, run.run, chunk)
+        await save_chunk(context.tables, run, chunk)
     except ConflictError:
         return
     await _hand_on(context, run, chunk)

@@ -38,7 +38,7 @@ async def check_run(context: Context, message: RunCheck) -> None:
     if sync is not None and not await _is_over(context, run):
         await _wait(context, run, sync, message)
         return
-    chunks = [chunk async for chunk in all_chunks(context.tables, run.tenant, run.run) if chunk.number < run.chunks]
+    chunks = [chunk async for chunk in all_chunks(context.tables, run)]
     done = [chunk for chunk in chunks if chunk.done]
     results = [result for chunk in done for result in chunk.results]
     deleting = sync is None or sync.deleting
@@ -55,32 +55,19 @@ async def check_run(context: Context, message: RunCheck) -> None:
 
 async def _is_over(context: Context, run: Run) -> bool:
     """Whether all chunks may be done, or too many mailboxes failed alike: only then it pays to read every chunk."""
-    waiting = await open_chunks(context.tables, run.tenant, run.run)
-    if not any(number < run.chunks for number, _ in waiting):
+    if not await open_chunks(context.tables, run):
         return True
-    return brakes.may_be_alike(await count_failures(context.tables, run.tenant, run.run), run.targets)
+    return brakes.may_be_alike(await count_failures(context.tables, run), run.targets)
 
 
 async def _wait(context: Context, run: Run, sync: Sync, message: RunCheck) -> None:
     """Look again later; now and then send what is still open once more."""
     if sync.active_since is not None and context.now() - sync.active_since >= STUCK_AFTER / 3:
-        await _stay_alive(context, run)
+        await runs.stay_alive(context, run)
     if message.attempt % _RESEND_EVERY == _RESEND_EVERY - 1:
-        waiting = await open_chunks(context.tables, run.tenant, run.run)
-        for number, part in [chunk for chunk in waiting if chunk[0] < run.chunks][:CHUNKS_AHEAD]:
+        for number, part in (await open_chunks(context.tables, run))[:CHUNKS_AHEAD]:
             await runs.send_chunk(context, run, number, part=part)
     await runs.send_check(context, run, attempt=message.attempt + 1)
-
-
-async def _stay_alive(context: Context, run: Run) -> None:
-    """Say that the run is not silent: whoever revives it would start a second chain of looks."""
-
-    def touch(sync: Sync) -> None:
-        if sync.active_run == run.run:
-            sync.active_since = context.now()
-
-    with suppress(NotFoundError):
-        await runs.change_sync(context, run.tenant, run.sync, touch)
 
 
 def _news(chunks: list[Chunk], results: list[MailboxResult]) -> list[MailboxResult]:

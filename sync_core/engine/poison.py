@@ -56,7 +56,11 @@ async def _fail_run(context: Context, tenant: str, run_id: str) -> None:
 
 
 async def _fail_chunk(context: Context, message: messages.SyncChunk) -> None:
-    chunk = await load_chunk(context.tables, message.tenant, message.run, message.chunk)
+    try:
+        run = await load_run(context.tables, message.tenant, message.run)
+    except NotFoundError:
+        return
+    chunk = await load_chunk(context.tables, run, message.chunk)
     if chunk is None or chunk.done or chunk.part != message.part:
         return
     finished = {result.mailbox for result in chunk.results}
@@ -65,6 +69,6 @@ async def _fail_chunk(context: Context, message: messages.SyncChunk) -> None:
             chunk.results.append(MailboxResult(replica.mailbox, "failed", Reason.INTERNAL_ERROR))
     chunk.done = True
     try:
-        await save_chunk(context.tables, message.tenant, message.run, chunk)
+        await save_chunk(context.tables, run, chunk)
     except ConflictError:
         log.info("chunk %s of run %s was noted meanwhile", message.chunk, message.run)

@@ -12,7 +12,7 @@ from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, InputError, NotFoundError, Reason
 from sync_core.model import RunState
 from sync_core.schedules import next_after
-from sync_core.state.runs import Check, Run, insert_run, load_run, new_run_id, save_run
+from sync_core.state.runs import Check, Run, closest, insert_run, load_run, new_run_id, save_run
 from sync_core.state.syncs import Sync, load_sync, save_sync
 from sync_core.state.tenants import load_tenant, save_tenant
 
@@ -32,33 +32,30 @@ async def request_run(context: Context, tenant: str, sync_id: str, *, check: Che
     if by_hand and owner.stopped:
         owner.stopped = ""
         await save_tenant(context.tables, owner)
-    run_id = new_run_id(context.now())
+    run = Run(tenant, new_run_id(context.now()), sync_id, requested_at=context.now(), check=check)
 
     def claim(sync: Sync) -> None:
         sync.next_run = next_run_after(sync, context.now())
         if sync.active_run:
-            sync.rerun = True
+            sync.rerun = closest(sync.rerun, check)
         else:
-            sync.active_run, sync.active_since = run_id, context.now()
+            occupy(sync, run)
 
     sync = await change_sync(context, tenant, sync_id, claim)
-    if sync.active_run == run_id:
-        await announce(context, Run(tenant, run_id, sync_id, requested_at=context.now(), check=check))
+    if sync.active_run == run.run:
+        await announce(context, run)
     return sync.active_run
 
 
 async def revive_run(context: Context, sync: Sync) -> None:
     """Send the messages of a silent run once more: they are repeatable."""
-
-    def touch(fresh: Sync) -> None:
-        if fresh.active_run == sync.active_run:
-            fresh.active_since = context.now()
-
-    await change_sync(context, sync.tenant, sync.sync, touch)
+    await stay_alive(context, Run(sync.tenant, sync.active_run, sync.sync, requested_at=context.now()))
     try:
         run = await load_run(context.tables, sync.tenant, sync.active_run)
     except NotFoundError:
-        await announce(context, Run(sync.tenant, sync.active_run, sync.sync, requested_at=context.now()))
+        run = Run(sync.tenant, sync.active_run, sync.sync, requested_at=context.now())
+        run.check, run.undoes = Check(sync.active_check), sync.active_undoes
+        await announce(context, run)
         return
     if run.state.final:
         await clear_active(context, run)
@@ -85,29 +82,32 @@ async def end_run(context: Context, run: Run, state: RunState, reason: Reason | 
 
 async def clear_active(context: Context, run: Run) -> None:
     """Free the sync after a final run, or hand it to the run that was asked for meanwhile."""
-    follower = new_run_id(context.now())
+    follower = Run(run.tenant, new_run_id(context.now()), run.sync, requested_at=context.now())
 
     def free(sync: Sync) -> None:
         if sync.active_run != run.run:
             return
         if sync.rerun:
             # in the same write, so that a death in between does not lose it
-            sync.active_run, sync.active_since, sync.rerun = follower, context.now(), False
+            follower.check = Check(sync.rerun)
+            occupy(sync, follower)
+            sync.rerun = ""
         else:
-            sync.active_run, sync.active_since = "", None
+            sync.active_run, sync.active_since, sync.active_check, sync.active_undoes = "", None, "", ""
         sync.held = run.reason if run.state is RunState.HELD else ""
 
     with suppress(NotFoundError):
         sync = await change_sync(context, run.tenant, run.sync, free)
-        if sync.active_run == follower:
-            await announce(context, Run(run.tenant, follower, run.sync, requested_at=context.now()))
+        if sync.active_run == follower.run:
+            await announce(context, follower)
 
 
 async def ask_again(context: Context, run: Run) -> None:
-    """Let another run follow this one: it could not do all it should."""
+    """Let another run follow this one, which could not do all it should, and look as closely."""
 
     def note(sync: Sync) -> None:
-        sync.rerun = sync.rerun or sync.active_run == run.run
+        if sync.active_run == run.run:
+            sync.rerun = closest(sync.rerun, run.check)
 
     await change_sync(context, run.tenant, run.sync, note)
 
@@ -179,6 +179,23 @@ def next_run_after(sync: Sync, now: datetime) -> datetime | None:
     if sync.paused:
         return None
     return next_after(sync.definition.schedule, now, spread_seed=f"{sync.tenant}/{sync.sync}")
+
+
+def occupy(sync: Sync, run: Run) -> None:
+    """Note in a sync's row which run it now has, and what that one was asked for: its own row may come later."""
+    sync.active_run, sync.active_since = run.run, run.requested_at
+    sync.active_check, sync.active_undoes = str(run.check), run.undoes
+
+
+async def stay_alive(context: Context, run: Run, *, asleep: float = 0) -> None:
+    """Say that a run is not silent, nor will be for the seconds it is `asleep`: who revived it would do its work twice."""
+
+    def touch(sync: Sync) -> None:
+        if sync.active_run == run.run:
+            sync.active_since = context.now() + timedelta(seconds=asleep)
+
+    with suppress(NotFoundError):
+        await change_sync(context, run.tenant, run.sync, touch)
 
 
 async def send_start(context: Context, run: Run, *, delay: float = 0) -> None:

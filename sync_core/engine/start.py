@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from secrets import token_hex
 
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
@@ -25,7 +26,7 @@ from sync_core.errors import (
 from sync_core.messages import SyncStart
 from sync_core.model import RunState
 from sync_core.ports import TenantKeys
-from sync_core.state.runs import Chunk, Run, load_run, open_chunks, put_chunks, save_run
+from sync_core.state.runs import Chunk, Run, insert_chunks, load_run, open_chunks, save_run
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import Sync, load_sync
 from sync_core.state.tenants import Tenant, load_tenant
@@ -48,7 +49,7 @@ async def start_run(context: Context, message: SyncStart) -> None:
     if run.state.final or sync.active_run != run.run:
         return
     if run.state is RunState.RUNNING:
-        await hand_out(context, run, await open_chunks(context.tables, run.tenant, run.run))
+        await hand_out(context, run, await open_chunks(context.tables, run))
         await runs.send_check(context, run, attempt=0)
         return
     if tenant.stopped:
@@ -63,9 +64,13 @@ async def start_run(context: Context, message: SyncStart) -> None:
         await runs.stop_tenant(context, run.tenant, error.reason)
         await runs.end_run(context, run, RunState.FAILED, error.reason, error.detail)
     except ParkedError as parked:
+        await runs.stay_alive(context, run, asleep=parked.delay)
         await runs.send_start(context, run, delay=parked.delay)
     except (ConflictError, LostPagesError) as error:
         # a worker of an earlier run still writes, or a purge came between: plan anew in a moment
+        if (await load_run(context.tables, run.tenant, run.run)).state is not RunState.QUEUED:
+            log.info("run %s was planned by another worker", run.run)
+            return
         log.info("run %s is planned again: %s", run.run, error)
         await runs.send_start(context, run, delay=_AGAIN_SOON)
     except (SourceError, TransientError) as error:
@@ -93,13 +98,14 @@ async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
     chunks = pick_chunks(context, sync, current=current, people=run.people, check=run.check)
     batch: list[Chunk] = []
     count = 0
+    run.plan = token_hex(4)
     async for chunk in chunks:
         batch.append(chunk)
         count += 1
         if len(batch) == _CHUNKS_PER_WRITE:
-            await put_chunks(context.tables, run.tenant, run.run, batch)
+            await insert_chunks(context.tables, run, batch)
             batch = []
-    await put_chunks(context.tables, run.tenant, run.run, batch)
+    await insert_chunks(context.tables, run, batch)
     run.chunks = count
     run.state = RunState.RUNNING
     await save_run(context.tables, run)

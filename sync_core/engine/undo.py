@@ -33,7 +33,7 @@ async def undo(context: Context, tenant: str, run_id: str) -> str:
         raise InputError(
             "run", "started from a snapshot that is not kept any more: only the last change can be undone, until it is purged"
         )
-    new_id = new_run_id(context.now())
+    run = Run(tenant, new_run_id(context.now()), sync.sync, requested_at=context.now(), undoes=run_id)
 
     def claim(fresh: Sync) -> None:
         if fresh.deleting:
@@ -41,11 +41,11 @@ async def undo(context: Context, tenant: str, run_id: str) -> str:
         if fresh.active_run:
             raise InputError("sync", "has a run under way: wait until it has ended")
         fresh.paused, fresh.next_run = True, None
-        fresh.active_run, fresh.active_since = new_id, context.now()
+        runs.occupy(fresh, run)
 
     await runs.change_sync(context, tenant, sync.sync, claim)
-    await runs.announce(context, Run(tenant, new_id, sync.sync, requested_at=context.now(), undoes=run_id))
-    return new_id
+    await runs.announce(context, run)
+    return run.run
 
 
 async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync) -> str:

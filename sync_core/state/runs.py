@@ -14,7 +14,7 @@ import orjson
 from sync_core.brakes import failed
 from sync_core.errors import NotFoundError
 from sync_core.model import Counts, MailboxResult, Replica, ReplicaState, RunState, Spent
-from sync_core.ports import Compare, Entity, Insert, Put, Replace, Row, Tables
+from sync_core.ports import Compare, Condition, Entity, Insert, Replace, Row, Tables
 from sync_core.state.names import CHUNKS, RUNS, partition
 from sync_core.state.syncs import optional_time
 
@@ -32,12 +32,18 @@ class Check(StrEnum):
     EVERYTHING = "everything"  # list every folder anew and compare all
 
 
+def closest(one: str, other: Check) -> Check:
+    """Of two ways to look the closer one; `one` may be "" for none."""
+    return max(Check(one or Check.DUE), other, key=list(Check).index)
+
+
 @dataclass(slots=True)
 class Run:
     """One execution of a sync, as stored. `would` counts what a held run would do to people and targets.
 
     `base` is the digest of the snapshot it started from, `NOTHING` when there was none, "" until it is about to make another.
-    `undoes` is the run that it takes back.
+    `undoes` is the run that it takes back. `plan` names the chunks that count: two workers may plan a run at once, and one of them is
+    first.
     """
 
     tenant: str
@@ -63,6 +69,7 @@ class Run:
     would: dict[str, int] = field(default_factory=dict)
     base: str = ""
     undoes: str = ""
+    plan: str = ""
     etag: str = ""
 
 
@@ -126,45 +133,56 @@ async def newest_runs(tables: Tables, tenant: str) -> AsyncIterator[Run]:
         yield _decode_run(entity)
 
 
-async def load_chunk(tables: Tables, tenant: str, run: str, number: int) -> Chunk | None:
+async def load_chunk(tables: Tables, run: Run, number: int) -> Chunk | None:
     """One chunk, or None."""
-    entity = await tables.get(CHUNKS, partition(tenant, run), _chunk_row(number))
+    entity = await tables.get(CHUNKS, partition(run.tenant, run.run), _chunk_row(run, number))
     return None if entity is None else _decode_chunk(entity)
 
 
-async def put_chunks(tables: Tables, tenant: str, run: str, chunks: Sequence[Chunk]) -> None:
-    """Write new chunks, over those that an earlier attempt left."""
+async def insert_chunks(tables: Tables, run: Run, chunks: Sequence[Chunk]) -> None:
+    """Write new chunks of the run's plan."""
     for start in range(0, len(chunks), 100):
-        writes = [Put(_chunk_row(chunk.number), _encode_chunk(chunk)) for chunk in chunks[start : start + 100]]
-        await tables.commit(CHUNKS, partition(tenant, run), writes)
+        writes = [Insert(_chunk_row(run, chunk.number), _encode_chunk(chunk)) for chunk in chunks[start : start + 100]]
+        await tables.commit(CHUNKS, partition(run.tenant, run.run), writes)
 
 
-async def save_chunk(tables: Tables, tenant: str, run: str, chunk: Chunk) -> None:
+async def save_chunk(tables: Tables, run: Run, chunk: Chunk) -> None:
     """Write a chunk's outcome. Raises ConflictError when another delivery was first."""
-    write = Replace(_chunk_row(chunk.number), _encode_chunk(chunk), chunk.etag)
-    (chunk.etag,) = await tables.commit(CHUNKS, partition(tenant, run), [write])
+    write = Replace(_chunk_row(run, chunk.number), _encode_chunk(chunk), chunk.etag)
+    (chunk.etag,) = await tables.commit(CHUNKS, partition(run.tenant, run.run), [write])
 
 
-async def all_chunks(tables: Tables, tenant: str, run: str) -> AsyncIterator[Chunk]:
+async def all_chunks(tables: Tables, run: Run) -> AsyncIterator[Chunk]:
     """The chunks of a run with all they hold."""
-    async for entity in tables.query(CHUNKS, partition(tenant, run)):
+    async for entity in _chunk_rows(tables, run):
         yield _decode_chunk(entity)
 
 
-async def open_chunks(tables: Tables, tenant: str, run: str) -> list[tuple[int, int]]:
+async def open_chunks(tables: Tables, run: Run) -> list[tuple[int, int]]:
     """Number and part of every chunk that is not done."""
-    rows = tables.query(CHUNKS, partition(tenant, run), where=Compare("Done", "eq", False), select=["Part"])
-    return [(int(entity.row), int(str(entity.values["Part"]))) async for entity in rows]
+    rows = _chunk_rows(tables, run, where=Compare("Done", "eq", False), select=["Part"])
+    return [(_chunk_number(entity), int(str(entity.values["Part"]))) async for entity in rows]
 
 
-async def count_failures(tables: Tables, tenant: str, run: str) -> int:
+async def count_failures(tables: Tables, run: Run) -> int:
     """How many mailboxes of a run have failed so far."""
-    rows = tables.query(CHUNKS, partition(tenant, run), where=Compare("Failed", "gt", 0), select=["Failed"])
+    rows = _chunk_rows(tables, run, where=Compare("Failed", "gt", 0), select=["Failed"])
     return sum([int(str(entity.values["Failed"])) async for entity in rows])
 
 
-def _chunk_row(number: int) -> str:
-    return f"{number:06d}"
+def _chunk_rows(
+    tables: Tables, run: Run, *, where: Condition | None = None, select: Sequence[str] | None = None
+) -> AsyncIterator[Entity]:
+    prefix = f"{run.plan}:"
+    return tables.query(CHUNKS, partition(run.tenant, run.run), start=prefix, end=f"{prefix}~", where=where, select=select)
+
+
+def _chunk_row(run: Run, number: int) -> str:
+    return f"{run.plan}:{number:06d}"
+
+
+def _chunk_number(entity: Entity) -> int:
+    return int(entity.row.rpartition(":")[2])
 
 
 def _encode_run(run: Run) -> Row:
@@ -190,6 +208,7 @@ def _encode_run(run: Run) -> Row:
         "Would": orjson.dumps(run.would).decode(),
         "Base": run.base,
         "Undoes": run.undoes,
+        "Plan": run.plan,
     }
 
 
@@ -221,6 +240,7 @@ def _decode_run(entity: Entity) -> Run:
         would=orjson.loads(str(values["Would"])),
         base=str(values["Base"]),
         undoes=str(values["Undoes"]),
+        plan=str(values["Plan"]),
         etag=entity.etag,
     )
 
@@ -242,7 +262,7 @@ def _encode_chunk(chunk: Chunk) -> Row:
 def _decode_chunk(entity: Entity) -> Chunk:
     values = entity.values
     return Chunk(
-        number=int(entity.row),
+        number=_chunk_number(entity),
         replicas=[_replica(state) for state in orjson.loads(_bytes(values["Replicas"]))],
         done=bool(values["Done"]),
         part=int(str(values["Part"])),

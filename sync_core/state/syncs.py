@@ -24,6 +24,9 @@ class Sync:
     source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
 
     While it is `paused`, runs read no source: they keep mailboxes as the current snapshot says.
+
+    `active_check` and `active_undoes` are what the active run was asked for, known before it has a row of its own. `rerun` says
+    how closely the run looks that must follow it, "" when none must.
     """
 
     tenant: str
@@ -36,7 +39,9 @@ class Sync:
     next_run: datetime | None = None
     active_run: str = ""
     active_since: datetime | None = None
-    rerun: bool = False
+    active_check: str = ""
+    active_undoes: str = ""
+    rerun: str = ""
     held: str = ""
     people: int = 0
     targets: int = 0
@@ -91,6 +96,8 @@ def _encode(sync: Sync) -> Row:
         "NextRun": sync.next_run,
         "ActiveRun": sync.active_run,
         "ActiveSince": sync.active_since,
+        "ActiveCheck": sync.active_check,
+        "ActiveUndoes": sync.active_undoes,
         "Rerun": sync.rerun,
         "Held": sync.held,
         "People": sync.people,
@@ -118,7 +125,9 @@ def _decode(entity: Entity) -> Sync:
         next_run=optional_time(values.get("NextRun")),
         active_run=str(values["ActiveRun"]),
         active_since=optional_time(values.get("ActiveSince")),
-        rerun=bool(values["Rerun"]),
+        active_check=str(values["ActiveCheck"]),
+        active_undoes=str(values["ActiveUndoes"]),
+        rerun=str(values["Rerun"]),
         held=str(values["Held"]),
         people=int(str(values["People"])),
         targets=int(str(values["Targets"])),

@@ -77,7 +77,7 @@ async def test_a_mailbox_that_takes_several_parts_reports_their_sum(monkeypatch:
     await world.connect()
     world.cloud.faults.add(Fault(FaultKind.LATENCY, method="POST", path="/contacts$", delay=6))
     run = await world.run()
-    (chunk,) = [chunk async for chunk in all_chunks(world.tables, TENANT, run.run)]
+    (chunk,) = [chunk async for chunk in all_chunks(world.tables, run)]
     assert chunk.part >= 2
     assert run.counts == Counts(created=400)
     assert (await world.results(run))[mailbox].counts == Counts(created=400)

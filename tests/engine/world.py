@@ -165,9 +165,7 @@ class World:
 
     async def results(self, run: Run) -> dict[str, MailboxResult]:
         """What a run did, by mailbox."""
-        return {
-            result.mailbox: result async for piece in all_chunks(self.tables, run.tenant, run.run) for result in piece.results
-        }
+        return {result.mailbox: result async for piece in all_chunks(self.tables, run) for result in piece.results}
 
     async def last_run(self) -> Run:
         """The newest run."""

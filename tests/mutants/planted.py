@@ -268,7 +268,7 @@ FAULTS = (
     Fault(
         "a run is closed before its chunks are done",
         (
-            Edit("sync_core/engine/closing.py", "if not any(number < run.chunks for number, _ in waiting):", "if True:"),
+            Edit("sync_core/engine/closing.py", "if not await open_chunks(context.tables, run):", "if True:"),
             Edit("sync_core/engine/closing.py", "if len(done) < run.chunks and ", "if len(done) < 1 and "),
         ),
         (SAFEGUARDS,),

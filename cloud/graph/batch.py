@@ -21,6 +21,7 @@ from cloud.graph.client import Client
 from cloud.graph.errors import Answer, answer_of, error_for, retry_after
 from cloud.graph.requests import SubRequest
 from cloud.graph.retry import Patience, is_lost
+from cloud.graph.transport import Reply
 from sync_core.errors import AnswerLostError, ParkedError, RollcallError, TransientError
 from sync_core.model import Spent
 from sync_core.ports import Clock
@@ -79,7 +80,7 @@ class Sender:
     def __init__(self, tenant: str, client: Client, gates: Gates, clock: Clock, spent: Spent) -> None:
         self._tenant = tenant
         self._client = client
-        self._url = httpx.URL(f"{client.base_url}/$batch")
+        self._url = f"{client.base_url}/$batch"
         self._gates = gates
         self._clock = clock
         self._spent = spent
@@ -256,7 +257,7 @@ class Sender:
 
     async def _post(self, requests: Sequence[SubRequest]) -> list[Result]:
         try:
-            response = await self._client.call(
+            reply = await self._client.call(
                 self._tenant,
                 "POST",
                 self._url,
@@ -266,7 +267,7 @@ class Sender:
             )
         except (RollcallError, httpx.HTTPError) as error:
             return [error] * len(requests)
-        results = _results(response, len(requests))
+        results = _results(reply, len(requests))
         self._spent.throttled += sum(isinstance(result, Answer) and result.throttled for result in results)
         return results
 
@@ -275,12 +276,12 @@ class Sender:
         return participant if participant is not None and participant.sender is self else None
 
 
-def _results(response: httpx.Response, count: int) -> list[Result]:
-    if response.status_code != 200:
-        return [answer_of(response)] * count
+def _results(reply: Reply, count: int) -> list[Result]:
+    if reply.status != 200:
+        return [answer_of(reply)] * count
     results: list[Result] = [httpx.RemoteProtocolError("the batch was answered without this item")] * count
     try:
-        for item in orjson.loads(response.content)["responses"]:
+        for item in orjson.loads(reply.content)["responses"]:
             headers = item.get("headers")
             asked = retry_after(headers) if headers and item["status"] >= 400 else None
             results[int(item["id"])] = Answer(item["status"], item.get("body"), asked)

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import orjson
 
+from cloud.graph.transport import Reply
 from sync_core.errors import (
     ConflictError,
     DeltaExpiredError,
@@ -96,13 +97,13 @@ class Answer:
         return self.status == 408 or (self.status >= 500 and self.status not in (507, 509))
 
 
-def answer_of(response: httpx.Response) -> Answer:
+def answer_of(reply: Reply) -> Answer:
     """The answer to a request of its own. A body that is no JSON counts as none."""
     try:
-        body = orjson.loads(response.content)
+        body = orjson.loads(reply.content)
     except ValueError:
         body = None
-    return Answer(response.status_code, body, retry_after(response.headers))
+    return Answer(reply.status, body, retry_after(reply.headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -17,7 +17,7 @@ BUILT_ON = {
 }
 # Used without an import of their own.
 WHY = {
-    "msgraph-sdk": "brings msgraph_core, whose client sends our requests, and lends its version to the telemetry header",
+    "msgraph-sdk": "brings msgraph_core and httpx, and lends its version to the telemetry header",
     "tzdata": "zoneinfo reads it where the system has no time zones of its own",
 }
 NOT_YET = {"stripe"}  # until billing exists; test_billing_uses_stripe_once_it_exists ends the exemption

@@ -151,3 +151,12 @@ async def test_requests_say_what_they_want_and_who_asks() -> None:
     assert str(request.url) == f"{BASE}/users/delta?$select={','.join(SELECT)}"
     assert request.headers["Prefer"] == 'IdType="ImmutableId"'
     assert request.headers["Authorization"] == "Bearer token 1"
+
+
+async def test_microsoft_is_told_which_sdk_asks() -> None:
+    base = "https://graph.microsoft.com/v1.0"
+    canned = Canned(call=lambda _: httpx.Response(200, json=page(**{"@odata.deltaLink": f"{base}/users/delta?$deltatoken=x"})))
+    await read(open_graph(canned, VirtualClock(), base_url=base).directory(TENANT))
+    (request,) = canned.calls
+    assert request.headers["SdkVersion"].startswith("graph-python/")
+    assert request.headers["client-request-id"]

@@ -8,6 +8,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from azure.identity import CredentialUnavailableError
 
 from cloud.graph.errors import Answer, answer_of, error_for
+from cloud.graph.transport import Reply
 from sync_core.errors import (
     ConflictError,
     DeltaExpiredError,
@@ -174,4 +175,4 @@ def test_an_error_without_a_code_is_told_by_its_status(body: object) -> None:
 
 @pytest.mark.parametrize(("value", "seconds"), [("30", 30.0), ("0", 0.0), ("Fri, 31 Dec 2027 23:59:59 GMT", None), ("-1", None)])
 def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
-    assert answer_of(httpx.Response(429, headers={"retry-AFTER": value}, content=b"<html>")) == Answer(429, None, seconds)
+    assert answer_of(Reply(429, httpx.Headers({"retry-AFTER": value}), b"<html>")) == Answer(429, None, seconds)

@@ -14,7 +14,6 @@ from cloud.graph.errors import is_unsent
 from cloud.graph.transport import AiohttpTransport
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-TIMEOUT = {"connect": 5.0, "read": 0.2}
 
 
 @asynccontextmanager
@@ -33,9 +32,9 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 async def send(url: str, content: bytes = b"{}") -> httpx.Response:
-    transport = AiohttpTransport()
+    transport = AiohttpTransport(connect=5, read=0.2)
     headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
-    request = httpx.Request("POST", url, headers=headers, content=content, extensions={"timeout": TIMEOUT})
+    request = httpx.Request("POST", url, headers=headers, content=content)
     try:
         return await transport.handle_async_request(request)
     finally:

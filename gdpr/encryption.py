@@ -1,6 +1,7 @@
-"""Envelope encryption: a master key in the secret store wraps two keys per tenant; the data key seals what is stored.
+"""Envelope encryption: a master key in the secret store wraps the keys of each tenant; the data key seals what is stored.
 
-Deleting a tenant's wrapped keys makes every copy of its sealed data unreadable, backups included.
+The keys of fingerprints, suppressions and the audit trail are keys of their own. Deleting a tenant's wrapped data key makes every
+copy of its sealed data unreadable, backups included.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sync_core.errors import ConflictError, InputError, LostPagesError
@@ -31,7 +33,7 @@ _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
 _LEVEL = 1  # on ledgers, level 6 takes nearly three times as long to save 4 %
-_PURPOSES = {"data": "DataKey", "fingerprint": "FingerprintKey"}
+_PURPOSES = {"data": "DataKey", "fingerprint": "FingerprintKey", "suppression": "SuppressionKey", "audit": "AuditKey"}
 
 
 class TenantSealer:
@@ -68,6 +70,13 @@ class TenantSealer:
         return self._header + f"{self._tenant}|{place}".encode()
 
 
+@dataclass(frozen=True, slots=True)
+class _Unwrapped:
+    until: float
+    keys: TenantKeys
+    audit_key: bytes
+
+
 class TenantKeyring:
     """Implements Keyring. Unwrapped keys are kept for `max_age` seconds, those of the `max_tenants` last used."""
 
@@ -85,20 +94,27 @@ class TenantKeyring:
         self._max_tenants = max_tenants
         self._max_age = max_age
         self._monotonic = monotonic
-        self._cached: OrderedDict[str, tuple[float, TenantKeys]] = OrderedDict()
+        self._cached: OrderedDict[str, _Unwrapped] = OrderedDict()
 
     async def keys(self, tenant: str) -> TenantKeys:
         """See Keyring. Raises NotFoundError without a master key, InputError when it is not the one that wrapped these keys."""
+        return (await self._current(tenant)).keys
+
+    async def audit_key(self, tenant: str) -> bytes:
+        """See Keyring. Raises like `keys`."""
+        return (await self._current(tenant)).audit_key
+
+    async def _current(self, tenant: str) -> _Unwrapped:
         now = self._monotonic()
-        until, keys = self._cached.get(tenant, (now, None))
-        if keys is None or until <= now:
+        known = self._cached.get(tenant)
+        if known is None or known.until <= now:
             stored = await self._tables.get(TENANTS, tenant, KEYS_ROW) or await self._make(tenant)
-            keys = await self._unwrapped(tenant, stored)
-            self._cached[tenant] = (now + self._max_age, keys)
+            known = await self._unwrapped(tenant, stored, until=now + self._max_age)
+            self._cached[tenant] = known
         self._cached.move_to_end(tenant)
         while len(self._cached) > self._max_tenants:
             self._cached.popitem(last=False)
-        return keys
+        return known
 
     def forget(self, tenant: str) -> None:
         """Drop what is kept of a tenant's keys in this process."""
@@ -118,12 +134,14 @@ class TenantKeyring:
             return winner
         return Entity(tenant, KEYS_ROW, values, etag)
 
-    async def _unwrapped(self, tenant: str, stored: Entity) -> TenantKeys:
+    async def _unwrapped(self, tenant: str, stored: Entity, *, until: float) -> _Unwrapped:
         name = str(stored.values.get("MasterKey"))
         master = await self._master(name)
-        data, fingerprint = (_unwrap(master, stored.values.get(_PURPOSES[p]), tenant, p, name) for p in ("data", "fingerprint"))
+        data, fingerprint, suppression, audit = (
+            _unwrap(master, stored.values.get(column), tenant, purpose, name) for purpose, column in _PURPOSES.items()
+        )
         fingerprint_key_id = base64.b32encode(_key_id(fingerprint)).decode()[:3].lower()
-        return TenantKeys(TenantSealer(tenant, data), fingerprint, fingerprint_key_id)
+        return _Unwrapped(until, TenantKeys(TenantSealer(tenant, data), fingerprint, fingerprint_key_id, suppression), audit)
 
     async def _master(self, name: str) -> AESGCM:
         secret = await self._secrets.get(name)

@@ -183,6 +183,7 @@ class TenantKeys:
     sealer: Sealer
     fingerprint_key: bytes
     fingerprint_key_id: str  # two characters or so: it stands in every fingerprint
+    suppression_key: bytes
 
 
 class Keyring(Protocol):
@@ -190,6 +191,9 @@ class Keyring(Protocol):
 
     async def keys(self, tenant: str) -> TenantKeys:
         """The tenant's keys."""
+
+    async def audit_key(self, tenant: str) -> bytes:
+        """The key of the tenant's audit trail. It outlives the others: it proves, and opens nothing."""
 
 
 # --- Microsoft 365 -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ LEDGERS = "ledgers"  # tenant:sync / mailbox:bucket
 RUNS = "runs"  # tenant / run; the ids sort the newest first
 CHUNKS = "chunks"  # tenant:run / chunk
 POISON = "poison"  # tenant / newest first
+AUDIT = "audit"  # tenant / "e:" sequence; "o:" idempotency hash; "head"; "anchor"
 
 CACHES = (SOURCES, SNAPSHOTS, LEDGERS)
 """What may be emptied at any moment."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from secrets import token_hex
@@ -19,10 +21,28 @@ if TYPE_CHECKING:
     from cloud.graph.credentials import Proof
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Our registration in Microsoft Entra, whom we ask about it, and how: `fetch` gets a document by its URL."""
+
+    client_id: str
+    authority: str
+    fetch: Callable[[str], Awaitable[bytes]]
+
+
 @cache
 def context() -> Context:
     """The services of this process, built on first use. Raises InputError that names a wrong or missing setting."""
     return build(Settings.from_environment(os.environ))
+
+
+@cache
+def identity() -> Identity:
+    """What callers' tokens are checked against. Raises InputError that names a wrong or missing setting."""
+    from cloud.documents import fetch
+
+    settings = Settings.from_environment(os.environ)
+    return Identity(settings.client_id, settings.authority, fetch)
 
 
 def build(settings: Settings) -> Context:

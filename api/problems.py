@@ -9,6 +9,7 @@ from functools import wraps
 import azure.functions as func
 import orjson
 
+from api.signin.errors import SignInError
 from sync_core.engine.delivery import UnexpectedError
 from sync_core.errors import ConflictError, InputError, NotFoundError, RollcallError, TransientError
 
@@ -40,6 +41,15 @@ def problem(status: int, code: str, title: str, *, field: str = "", detail: str 
     )
 
 
+def turned_away(error: SignInError) -> func.HttpResponse:
+    """What somebody gets who may not do this."""
+    title = "You are not signed in" if error.status == 401 else "You may not do this"
+    response = problem(error.status, error.code, title, detail=error.detail)
+    if error.challenge:
+        response.headers["WWW-Authenticate"] = error.challenge
+    return response
+
+
 def explained(endpoint: Endpoint) -> Endpoint:
     """Turn the errors an endpoint may raise into problem details."""
 
@@ -50,6 +60,8 @@ def explained(endpoint: Endpoint) -> Endpoint:
                 if not _ID.fullmatch(value):
                     raise InputError(name, "must be an id of letters, digits, - and _")
             return await endpoint(req)
+        except SignInError as error:
+            return turned_away(error)
         except InputError as error:
             return problem(400, "invalid_input", "The request is not valid", field=error.field, detail=error.problem)
         except NotFoundError as error:

@@ -1,0 +1,1 @@
+"""Who is asking: Microsoft Entra's access tokens, checked by ourselves."""

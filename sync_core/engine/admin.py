@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import datetime
 
 from sync_core.definition import SyncDefinition, TenantSettings
@@ -54,6 +55,7 @@ async def delete_sync(context: Context, tenant_id: str, sync_id: str, *, keep_co
     """
 
     def leave(sync: Sync) -> None:
+        runs.check_not_ended(sync)
         sync.deleting, sync.keep_contacts = True, keep_contacts
         sync.revision += 1
 
@@ -65,6 +67,7 @@ async def pause_sync(context: Context, tenant_id: str, sync_id: str) -> Sync:
     """Let nothing new into the mailboxes until `resume_sync`: what is under way is finished, and no run reads a source."""
 
     def pause(sync: Sync) -> None:
+        runs.check_not_ended(sync)
         sync.paused, sync.next_run = True, None
 
     return await runs.change_sync(context, tenant_id, sync_id, pause)
@@ -74,6 +77,7 @@ async def resume_sync(context: Context, tenant_id: str, sync_id: str) -> Sync:
     """Go on with a paused sync: at once, if it has a schedule."""
 
     def resume(sync: Sync) -> None:
+        runs.check_not_ended(sync)
         if sync.paused:
             sync.paused, sync.next_run = False, _first_run(sync.definition, context.now())
 
@@ -81,6 +85,13 @@ async def resume_sync(context: Context, tenant_id: str, sync_id: str) -> Sync:
 
 
 def _redefine(sync: Sync, definition: SyncDefinition, first: datetime | None) -> None:
+    if sync.ended:
+        # begins anew, with the mailboxes registered that may still come back
+        fresh = Sync(sync.tenant, sync.sync, definition, revision=sync.revision + 1, next_run=first)
+        keep = ("active_run", "active_since", "active_check", "active_undoes", "rerun", "etag")
+        for name in {field.name for field in fields(Sync)}.difference(keep):
+            setattr(sync, name, getattr(fresh, name))
+        return
     if sync.deleting:
         raise InputError("sync", "is being deleted: wait until its contacts are removed, or use another id")
     if definition == sync.definition:

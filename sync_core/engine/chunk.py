@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_core.engine import folders, runs
-from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, WORKING_TIME, Context
+from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, LOOK_FOR_RESTORED, WORKING_TIME, Context
 from sync_core.engine.delivery import UnexpectedError
 from sync_core.engine.removal import release_replica, remove_replica
 from sync_core.engine.replicate import replicate
@@ -44,7 +44,6 @@ _MOST_WAITS = 12
 """How often a run comes back to a mailbox that asks for time: a move between servers takes hours, and the run must end."""
 
 _RESTORABLE = timedelta(days=31)
-_LOOK_FOR_RESTORED = timedelta(days=7)
 """Users can be restored, mailbox and all, for 30 days: https://learn.microsoft.com/entra/fundamentals/users-restore."""
 
 _PURGED = "snapshot purged"
@@ -69,7 +68,7 @@ class _Served:
 async def run_chunk(context: Context, message: SyncChunk) -> None:
     """Serve one chunk. A delivery that finds it done, continued or claimed by another worker does nothing, or waits."""
     try:
-        sync = await load_sync(context.tables, message.tenant, message.sync)
+        sync = await load_sync(context.tables, message.tenant, message.sync, ended=True)
         run = await load_run(context.tables, message.tenant, message.run)
         tenant = await load_tenant(context.tables, message.tenant)
     except NotFoundError:
@@ -221,7 +220,7 @@ def _leave_gone(replica: Replica, now: datetime) -> _Served:
     replica.gone_since = replica.gone_since or now
     replica.reason = str(Reason.MAILBOX_GONE)
     end = replica.gone_since + _RESTORABLE
-    replica.due = min(now + _LOOK_FOR_RESTORED, end)
+    replica.due = min(now + LOOK_FOR_RESTORED, end)
     return _Served(replica, MailboxResult(replica.mailbox, "removed"), forget=now >= end)
 
 

@@ -29,7 +29,7 @@ async def check_run(context: Context, message: RunCheck) -> None:
         return
     sync: Sync | None = None
     with suppress(NotFoundError):  # a run that deletes its sync may die after it has done so
-        sync = await load_sync(context.tables, message.tenant, message.sync)
+        sync = await load_sync(context.tables, message.tenant, message.sync, ended=True)
     if run.state.final:
         await runs.clear_active(context, run)
         return
@@ -119,10 +119,21 @@ async def _look_later(context: Context, run: Run, when: datetime) -> None:
 
 
 async def _forget_if_clean(context: Context, run: Run) -> None:
-    """Remove a deleted sync's row once no mailbox holds anything of it; else have a run go on when the first of them is due."""
-    left = [replica.due async for replica in register.all_replicas(context.tables, run.tenant, run.sync)]
-    if left:
-        await _look_later(context, run, min((due for due in left if due is not None), default=context.now()))
-        return
+    """Remove a deleted sync's row once no mailbox holds anything of it; else have a run go on when the first of them is due.
+
+    Where all that are left are gone, the sync has ended for everybody but us.
+    """
+    left = [replica async for replica in register.all_replicas(context.tables, run.tenant, run.sync)]
     with suppress(NotFoundError):
-        await remove_sync(context.tables, await load_sync(context.tables, run.tenant, run.sync))
+        if left:
+            if all(replica.gone_since is not None for replica in left):
+                await runs.change_sync(context, run.tenant, run.sync, _end)
+            due = min((replica.due for replica in left if replica.due is not None), default=context.now())
+            await _look_later(context, run, due)
+        else:
+            await remove_sync(context.tables, await load_sync(context.tables, run.tenant, run.sync, ended=True))
+
+
+def _end(sync: Sync) -> None:
+    if sync.deleting:
+        sync.ended, sync.next_run = True, None

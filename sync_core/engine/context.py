@@ -17,6 +17,9 @@ AUDIT_EVERY = timedelta(hours=20)
 LOOK_AGAIN = timedelta(hours=20)
 """When a mailbox that was set aside, or could not be cleaned, is tried again."""
 
+LOOK_FOR_RESTORED = timedelta(days=7)
+"""How often a mailbox that is gone is looked for again."""
+
 LATE_WRITE = timedelta(minutes=10)
 """How long after a lost answer the write may still commit."""
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sync_core import messages
-from sync_core.engine.context import Context
+from sync_core.engine.context import LOOK_FOR_RESTORED, Context
 from sync_core.errors import ConflictError, InputError, NotFoundError, Reason
 from sync_core.model import RunState
 from sync_core.schedules import next_after
@@ -26,7 +26,7 @@ async def request_run(context: Context, tenant: str, sync_id: str, *, check: Che
     """Ask for a run and return its id. While one is active, another follows it instead, and the active one's id is returned.
 
     `by_hand` also clears a stopped tenant: an admin who starts a run says that consent is there again.
-    Raises NotFoundError for an unknown tenant or sync.
+    Raises NotFoundError for an unknown tenant or sync; `by_hand` also for a sync that has ended.
     """
     owner = await load_tenant(context.tables, tenant)
     if by_hand and owner.stopped:
@@ -35,6 +35,8 @@ async def request_run(context: Context, tenant: str, sync_id: str, *, check: Che
     run = Run(tenant, new_run_id(context.now()), sync_id, requested_at=context.now(), check=check)
 
     def claim(sync: Sync) -> None:
+        if by_hand:
+            check_not_ended(sync)
         sync.next_run = next_run_after(sync, context.now())
         if sync.active_run:
             sync.rerun = closest(sync.rerun, check)
@@ -164,7 +166,7 @@ async def stop_tenant(context: Context, tenant: str, reason: Reason) -> None:
 async def change_sync(context: Context, tenant: str, sync_id: str, change: Callable[[Sync], None]) -> Sync:
     """Apply `change` to the sync's row by a conditional write, again on the newest row when somebody else was first."""
     for _ in range(_TRIES):
-        sync = await load_sync(context.tables, tenant, sync_id)
+        sync = await load_sync(context.tables, tenant, sync_id, ended=True)
         change(sync)
         try:
             await save_sync(context.tables, sync)
@@ -174,8 +176,16 @@ async def change_sync(context: Context, tenant: str, sync_id: str, change: Calla
     raise ConflictError("the sync's row keeps changing")
 
 
+def check_not_ended(sync: Sync) -> None:
+    """Raises NotFoundError for a sync that nobody is to see any more."""
+    if sync.ended:
+        raise NotFoundError("this sync does not exist")
+
+
 def next_run_after(sync: Sync, now: datetime) -> datetime | None:
     """The next time of the sync's schedule after `now`; None when it only runs on request or is paused."""
+    if sync.ended:
+        return now + LOOK_FOR_RESTORED
     if sync.paused:
         return None
     return next_after(sync.definition.schedule, now, spread_seed=f"{sync.tenant}/{sync.sync}")

@@ -40,7 +40,7 @@ _CHUNKS_PER_WRITE = 50
 async def start_run(context: Context, message: SyncStart) -> None:
     """Plan a run. May be delivered twice or die anywhere: it then goes on, or begins anew."""
     try:
-        sync = await load_sync(context.tables, message.tenant, message.sync)
+        sync = await load_sync(context.tables, message.tenant, message.sync, ended=True)
         run = await load_run(context.tables, message.tenant, message.run)
         tenant = await load_tenant(context.tables, message.tenant)
     except NotFoundError:

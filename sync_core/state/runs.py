@@ -42,8 +42,7 @@ class Run:
     """One execution of a sync, as stored. `would` counts what a held run would do to people and targets.
 
     `base` is the digest of the snapshot it started from, `NOTHING` when there was none, "" until it is about to make another.
-    `undoes` is the run that it takes back. `plan` names the chunks that count: two workers may plan a run at once, and one of them is
-    first.
+    `undoes` is the run that it takes back. `plan` names the chunks that count: two workers may plan a run at once.
     """
 
     tenant: str

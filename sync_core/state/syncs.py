@@ -18,7 +18,8 @@ from sync_core.state.names import SYNCS
 class Sync:
     """One sync of a tenant.
 
-    With `deleting`, all that it wrote is removed, or with `keep_contacts` left to the users, and then the sync is forgotten.
+    With `deleting`, all that it wrote is removed, or with `keep_contacts` left to the users, and then the sync is forgotten. It has
+    `ended` when only mailboxes are left that are gone: nobody sees it any more, but what comes back with them is still removed.
     `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with. The `released_*`
     values are what a person let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the
     source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
@@ -35,6 +36,7 @@ class Sync:
     revision: int = 1
     deleting: bool = False
     keep_contacts: bool = False
+    ended: bool = False
     paused: bool = False
     next_run: datetime | None = None
     active_run: str = ""
@@ -55,12 +57,21 @@ class Sync:
     etag: str = ""
 
 
-async def load_sync(tables: Tables, tenant: str, sync: str) -> Sync:
-    """The sync. Raises NotFoundError."""
+async def load_sync(tables: Tables, tenant: str, sync: str, *, ended: bool = False) -> Sync:
+    """The sync, with `ended` also one that nobody is to see any more. Raises NotFoundError."""
     entity = await tables.get(SYNCS, tenant, sync)
-    if entity is None:
+    found = _decode(entity) if entity is not None else None
+    if found is None or (found.ended and not ended):
         raise NotFoundError("this sync does not exist")
-    return _decode(entity)
+    return found
+
+
+async def syncs_of(tables: Tables, tenant: str) -> AsyncIterator[Sync]:
+    """The syncs of a tenant, by id."""
+    async for entity in tables.query(SYNCS, tenant):
+        sync = _decode(entity)
+        if not sync.ended:
+            yield sync
 
 
 async def insert_sync(tables: Tables, sync: Sync) -> None:
@@ -92,6 +103,7 @@ def _encode(sync: Sync) -> Row:
         "Revision": sync.revision,
         "Deleting": sync.deleting,
         "KeepContacts": sync.keep_contacts,
+        "Ended": sync.ended,
         "Paused": sync.paused,
         "NextRun": sync.next_run,
         "ActiveRun": sync.active_run,
@@ -121,6 +133,7 @@ def _decode(entity: Entity) -> Sync:
         revision=int(str(values["Revision"])),
         deleting=bool(values["Deleting"]),
         keep_contacts=bool(values["KeepContacts"]),
+        ended=bool(values["Ended"]),
         paused=bool(values["Paused"]),
         next_run=optional_time(values.get("NextRun")),
         active_run=str(values["ActiveRun"]),

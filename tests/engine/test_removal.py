@@ -14,7 +14,7 @@ from sync_core.engine import admin, runs
 from sync_core.errors import InputError, NotFoundError
 from sync_core.model import ReplicaState, RunState
 from sync_core.state.replicas import load_replica
-from sync_core.state.runs import load_run
+from sync_core.state.runs import load_run, newest_runs
 from sync_core.state.syncs import load_sync
 from tests.engine.oracle import our_folders
 from tests.engine.world import INSTALLATION, NIGHTLY, SYNC, TENANT, World
@@ -232,3 +232,58 @@ async def test_a_sync_can_be_made_anew_after_its_deletion() -> None:
     await world.define({})
     await world.run()
     assert len(world.names(mailboxes[0])) == 3
+
+
+async def deleted_while_a_mailbox_is_gone(definition: dict[str, Any] | None = None) -> tuple[World, list[str]]:
+    world, mailboxes = await synced(3, definition)
+    world.tenant.remove_user(mailboxes[0])
+    await delete(world)
+    return world, mailboxes
+
+
+async def weeks(world: World, count: int) -> None:
+    for _ in range(count * 7):
+        world.clock.advance(timedelta(days=1))
+        await world.tick()
+        await world.settle()
+
+
+@pytest.mark.parametrize("definition", [{}, {"schedule": NIGHTLY}])
+async def test_a_mailbox_that_is_gone_does_not_keep_a_deleted_sync(definition: dict[str, Any]) -> None:
+    world, mailboxes = await deleted_while_a_mailbox_is_gone(definition)
+    with pytest.raises(NotFoundError):
+        await load_sync(world.tables, TENANT, SYNC)
+    for ask in (admin.delete_sync, admin.pause_sync, admin.resume_sync):
+        with pytest.raises(NotFoundError):
+            await ask(world.context, TENANT, SYNC)
+    with pytest.raises(NotFoundError):
+        await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
+    world.tenant.restore_user(mailboxes[0])
+    assert traces(world, mailboxes[0]) != []
+    await weeks(world, 1)
+    assert traces(world, mailboxes[0]) == []
+
+
+async def test_what_is_left_of_a_deleted_sync_is_forgotten_when_no_mailbox_can_come_back() -> None:
+    world, mailboxes = await deleted_while_a_mailbox_is_gone({"schedule": NIGHTLY})
+    before = len([run async for run in newest_runs(world.tables, TENANT)])
+    await weeks(world, 6)
+    assert await load_replica(world.tables, TENANT, SYNC, mailboxes[0]) is None
+    with pytest.raises(NotFoundError):
+        await load_sync(world.tables, TENANT, SYNC, ended=True)
+    assert len([run async for run in newest_runs(world.tables, TENANT)]) - before <= 5  # a look a week
+
+
+async def test_a_sync_made_anew_takes_over_what_a_restored_mailbox_holds_of_the_old_one() -> None:
+    world, mailboxes = await deleted_while_a_mailbox_is_gone()
+    await world.define({"folder": "People"})
+    sync = await load_sync(world.tables, TENANT, SYNC)
+    assert (sync.deleting, sync.people, sync.definition.folder) == (False, 0, "People")
+    run = await world.run()
+    assert (run.state, len(world.names(mailboxes[1], "People"))) == (RunState.SUCCEEDED, 2)
+    world.tenant.restore_user(mailboxes[0])
+    world.clock.advance(timedelta(days=1))
+    await world.run()
+    assert [len(world.names(mailbox, "People")) for mailbox in mailboxes] == [3, 3, 3]
+    assert {len(contacts) for mailbox in mailboxes for contacts in world.ours(mailbox).values()} == {1}
+    assert len(our_folders(world.tenant, mailboxes[0], INSTALLATION, SYNC)) == 1

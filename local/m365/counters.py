@@ -48,7 +48,7 @@ class Counters:
     mailboxes: Counter[str] = field(default_factory=Counter)  # requests by mailbox
     mailbox_calls: Counter[str] = field(default_factory=Counter)  # HTTP calls with at least one request for the mailbox
     widths: dict[str, Width] = field(default_factory=dict)
-    violations: list[str] = field(default_factory=list)  # requests outside directory and contacts
+    violations: list[str] = field(default_factory=list)  # requests outside directory, contacts and calendars
 
     def width(self, mailbox: str) -> Width:
         """The width account of a mailbox."""

@@ -1,4 +1,4 @@
-"""A mailbox as far as contacts go: folders, contacts, Deleted Items, and what changed in each folder."""
+"""A mailbox: folders, contacts, Deleted Items, and what changed in each folder. Its calendars are in `calendars`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+from local.m365.calendars.store import Calendars
 from local.m365.changes import ChangeLog
 from local.m365.wire import GraphError
 
@@ -90,6 +91,11 @@ class Mailbox:
         """Where deleted contacts and folders go."""
         return self._new_folder("Deleted Items", self.root)
 
+    @cached_property
+    def calendars(self) -> Calendars:
+        """The calendars."""
+        return Calendars(self)
+
     # --- ids ---------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -100,7 +106,7 @@ class Mailbox:
             f"key/{seed}".encode()
         ).digest()
 
-    def _token(self, kind: str, number: int, turn: int = 0) -> str:
+    def token(self, kind: str, number: int, turn: int = 0) -> str:
         """An opaque id of 152 characters, as long as real ones (graph/outlook-immutable-id)."""
         prefix, key = self._secret
         digest = blake2b(f"{number}.{turn}".encode(), key=key, person=kind.encode()[:16], digest_size=57).digest()
@@ -110,13 +116,13 @@ class Mailbox:
         """The id to show: one that survives moves, or one that does not."""
         if immutable:
             return contact.id
-        mutable = self._token("AAMkAD", contact.uid, contact.moves)
+        mutable = self.token("AAMkAD", contact.uid, contact.moves)
         self._mutable[mutable] = contact
         return mutable
 
     def removed_id(self, folder: Folder, uid: int, *, immutable: bool) -> str:
         """The id under which a contact that left the folder was known there."""
-        return self._token("AAkALg", uid) if immutable else self._token("AAMkAD", uid, folder.gone.get(uid, 0))
+        return self.token("AAkALg", uid) if immutable else self.token("AAMkAD", uid, folder.gone.get(uid, 0))
 
     @staticmethod
     def _check_id(text: str) -> None:
@@ -147,7 +153,7 @@ class Mailbox:
 
     def _new_folder(self, name: str, parent: Folder | None) -> Folder:
         self._uids += 1
-        folder = Folder(self._token("AQMkAD", self._uids), name, parent)
+        folder = Folder(self.token("AQMkAD", self._uids), name, parent)
         self._folders[folder.id] = folder
         if parent is not None:
             parent.children[folder.id] = folder
@@ -220,7 +226,7 @@ class Mailbox:
         """Store a new contact."""
         self._uids += 1
         now = self.now()
-        contact = Contact(self._uids, folder, values, now, now, self._token("AAkALg", self._uids), extended or {})
+        contact = Contact(self._uids, folder, values, now, now, self.token("AAkALg", self._uids), extended or {})
         if not values.get("displayName"):
             values["displayName"] = display_name(values)
         if not values.get("fileAs"):
@@ -280,7 +286,7 @@ class Mailbox:
         del folder.contacts[contact.uid]
         folder.gone[contact.uid] = contact.moves
         folder.log.note(contact.uid, missed=self.misses("contact"))
-        self._mutable.pop(self._token("AAMkAD", contact.uid, contact.moves), None)
+        self._mutable.pop(self.token("AAMkAD", contact.uid, contact.moves), None)
 
     # --- what happens to mailboxes -----------------------------------------------------------------------------------
 
@@ -288,6 +294,7 @@ class Mailbox:
         """Give every contact a new change key without changing it, as Exchange does at night. Returns how many."""
         for contact in self._items.values():
             self.touch(contact)
+        self.calendars.bump_change_keys()
         return len(self._items)
 
     def change_item_ids(self) -> int:
@@ -298,13 +305,19 @@ class Mailbox:
         contacts = list(self._items.values())
         self._items.clear()
         for contact in contacts:
-            contact.id = self._token("AAkALg", contact.uid)
+            contact.id = self.token("AAkALg", contact.uid)
             self._items[contact.id] = contact
+        self.calendars.change_item_ids()
         return len(contacts)
 
     def change_key(self, contact: Contact) -> str:
         """The contact's change key."""
-        return b64encode(b"EQAAABYAAAD" + contact.version.to_bytes(8, "big") + contact.uid.to_bytes(8, "big")).decode()
+        return self.key_of(contact.version, contact.uid)
+
+    @staticmethod
+    def key_of(version: int, uid: int) -> str:
+        """The change key of an item's version."""
+        return b64encode(b"EQAAABYAAAD" + version.to_bytes(8, "big") + uid.to_bytes(8, "big")).decode()
 
 
 def not_found() -> GraphError:

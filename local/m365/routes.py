@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from local.m365 import contact_delta, contacts_api, directory_api, directory_delta, folders_api
+from local.m365.calendars import calendars_api, events_api, view_delta
 from local.m365.call import Call
 from local.m365.wire import GraphError, Reply
 
@@ -24,8 +25,12 @@ _ORG_CONTACTS = ("OrgContact.Read.All", *_DIRECTORY)
 _ORGANIZATION = ("Organization.Read.All", "Organization.ReadWrite.All", "User.Read.All", *_DIRECTORY)
 _READ = ("Contacts.Read", "Contacts.ReadWrite")
 _WRITE = ("Contacts.ReadWrite",)
+_READ_CALENDARS = ("Calendars.Read", "Calendars.ReadWrite")
+_WRITE_CALENDARS = ("Calendars.ReadWrite",)
 
 _FOLDER = "/users/{id}/contactfolders/{id}"
+_CALENDAR = "/users/{id}/calendars/{id}"
+_EVENT = "/users/{id}/events/{id}"
 _TABLE: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("GET", "/users", _USERS_BASIC, directory_api.list_users),
     ("GET", "/users/delta", _USERS, directory_delta.users_delta),
@@ -63,6 +68,36 @@ _TABLE: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("PATCH", f"{_FOLDER}/contacts/{{id}}", _WRITE, contacts_api.update_contact),
     ("DELETE", f"{_FOLDER}/contacts/{{id}}", _WRITE, contacts_api.delete_contact),
     ("POST", f"{_FOLDER}/contacts/{{id}}/permanentdelete", _WRITE, contacts_api.destroy_contact),
+    ("GET", "/users/{id}/calendar", _READ_CALENDARS, calendars_api.get_default),
+    ("GET", "/users/{id}/calendars", _READ_CALENDARS, calendars_api.list_calendars),
+    ("POST", "/users/{id}/calendars", _WRITE_CALENDARS, calendars_api.create_calendar),
+    ("GET", _CALENDAR, _READ_CALENDARS, calendars_api.get_calendar),
+    ("PATCH", _CALENDAR, _WRITE_CALENDARS, calendars_api.update_calendar),
+    ("DELETE", _CALENDAR, _WRITE_CALENDARS, calendars_api.delete_calendar),
+    ("GET", "/users/{id}/events", _READ_CALENDARS, events_api.list_default),
+    ("POST", "/users/{id}/events", _WRITE_CALENDARS, events_api.create_default),
+    ("GET", f"{_CALENDAR}/events", _READ_CALENDARS, events_api.list_in_calendar),
+    ("POST", f"{_CALENDAR}/events", _WRITE_CALENDARS, events_api.create_in_calendar),
+    ("GET", "/users/{id}/calendarview", _READ_CALENDARS, events_api.view_default),
+    ("GET", "/users/{id}/calendarview/delta", _READ_CALENDARS, view_delta.default_delta),
+    ("GET", f"{_CALENDAR}/calendarview", _READ_CALENDARS, events_api.view_in_calendar),
+    ("GET", f"{_CALENDAR}/calendarview/delta", _READ_CALENDARS, view_delta.calendar_delta),
+    *(
+        route
+        for event in (_EVENT, f"{_CALENDAR}/events/{{id}}")
+        for route in (
+            ("GET", event, _READ_CALENDARS, events_api.get_event),
+            ("PATCH", event, _WRITE_CALENDARS, events_api.update_event),
+            ("DELETE", event, _WRITE_CALENDARS, events_api.delete_event),
+            ("POST", f"{event}/permanentdelete", _WRITE_CALENDARS, events_api.destroy_event),
+            ("GET", f"{event}/instances", _READ_CALENDARS, events_api.instances),
+        )
+    ),
+    ("GET", f"{_EVENT}/calendar", _READ_CALENDARS, events_api.calendar_of),
+    *(
+        ("GET", f"/groups/{{id}}/{what}", _READ_CALENDARS, events_api.refuse_group)
+        for what in ("calendar", "events", "calendarview", "calendarview/delta")
+    ),
 ]
 
 

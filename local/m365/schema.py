@@ -35,6 +35,18 @@ READ_ONLY = {
         "tertiaryEmailAddress",
     },
     "contactFolder": {"id", "parentFolderId", "childFolders", "contacts", "multiValueExtendedProperties"},
+    # graph/api/resources/event and .../calendar
+    "event": {
+        *("id", "createdDateTime", "lastModifiedDateTime", "changeKey", "bodyPreview", "iCalUId", "type", "seriesMasterId"),
+        *("originalStart", "originalStartTimeZone", "originalEndTimeZone", "isOrganizer", "isCancelled", "isDraft", "webLink"),
+        *("onlineMeeting", "onlineMeetingUrl", "responseStatus", "hasAttachments", "cancelledOccurrences"),
+        *("exceptionOccurrences", "instances", "calendar", "extensions", "attachments", "multiValueExtendedProperties"),
+    },
+    "calendar": {
+        *("id", "changeKey", "canEdit", "canShare", "canViewPrivateItems", "hexColor", "isRemovable", "isTallyingResponses"),
+        *("owner", "events", "calendarView", "calendarPermissions", "allowedOnlineMeetingProviders"),
+        *("isDefaultCalendar", "multiValueExtendedProperties"),
+    },
     "user": {"deletedDateTime"},
     "group": {"deletedDateTime"},
     "orgContact": {"deletedDateTime"},
@@ -42,6 +54,8 @@ READ_ONLY = {
 _MODULES = {
     "contact": "contact",
     "contactFolder": "contact_folder",
+    "event": "event",
+    "calendar": "calendar",
     "user": "user",
     "group": "group",
     "orgContact": "org_contact",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from local.m365.calendars.store import Calendars
 from local.m365.directory import Directory
 from local.m365.faults import FaultKind, Faults
 from local.m365.limits import DirectoryLimits, MailboxLimits
 from local.m365.mailbox import Contact, Folder, Mailbox, MailboxState
 
-ALL_PERMISSIONS = frozenset({"User.Read.All", "GroupMember.Read.All", "OrgContact.Read.All", "Contacts.ReadWrite"})
+ALL_PERMISSIONS = frozenset(
+    {"User.Read.All", "GroupMember.Read.All", "OrgContact.Read.All", "Contacts.ReadWrite", "Calendars.ReadWrite"}
+)
 NAMESPACE = UUID("6b0f5b52-6f0c-4a35-9d36-7c1b2f6f7d11")
 
 
@@ -127,6 +131,19 @@ class Tenant:
             if folder.id == name_or_id or (folder.name == name_or_id and mailbox.contacts in mailbox.ancestors(folder)):
                 return folder
         raise KeyError(name_or_id)
+
+    # --- calendars ---------------------------------------------------------------------------------------------------
+
+    def calendars(self, user: str) -> Calendars:
+        """A mailbox's calendars, with every late write that is due carried out."""
+        return self.mailbox(user).calendars
+
+    def mailed(self) -> dict[str, int]:
+        """How many invitations, updates and cancellations all mailboxes would have sent."""
+        total: Counter[str] = Counter()
+        for mailbox in self.mailboxes.values():
+            total.update(mailbox.calendars.mailed)
+        return dict(total)
 
     # --- what befalls a mailbox ---------------------------------------------------------------------------------------
 

@@ -81,13 +81,19 @@ class Prefer:
     immutable_ids: bool = False
     max_page: int | None = None
     minimal: bool = False
+    time_zone: str = ""
+    text_bodies: bool = False
 
 
 @lru_cache(maxsize=256)
 def prefer(header: str) -> Prefer:
-    """Read a Prefer header (graph/outlook-immutable-id, graph/delta-query-overview, graph/api/contact-delta)."""
-    immutable = minimal = False
+    """Read a Prefer header.
+
+    graph/outlook-immutable-id, graph/delta-query-overview, graph/api/contact-delta, graph/api/event-get.
+    """
+    immutable = minimal = text_bodies = False
     max_page = None
+    time_zone = ""
     for part in header.split(","):
         name, _, value = part.strip().partition("=")
         value = value.strip().strip('"')
@@ -100,7 +106,11 @@ def prefer(header: str) -> Prefer:
                 max_page = int(value)
             case "return":
                 minimal = value.lower() == "minimal"
-    return Prefer(immutable, max_page, minimal)
+            case "outlook.timezone":
+                time_zone = value
+            case "outlook.body-content-type":
+                text_bodies = value.lower() == "text"
+    return Prefer(immutable, max_page, minimal, time_zone, text_bodies)
 
 
 def read_query(query: str) -> dict[str, str]:

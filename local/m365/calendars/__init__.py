@@ -1,0 +1,1 @@
+"""The calendars of the stand-in: what a mailbox holds of them, how series unfold, and how Graph shows it."""

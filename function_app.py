@@ -7,6 +7,7 @@ import azure.functions as func
 import api.admin
 import api.preview
 import api.sources
+import api.surface
 from composition import context
 from gdpr import purge
 from sync_core import messages
@@ -16,6 +17,8 @@ from sync_core.engine.delivery import deliver
 STORAGE = "AzureWebJobsStorage"
 
 app = func.FunctionApp()
+for group in api.surface.GROUPS:
+    app.register_functions(group.blueprint)
 app.register_functions(api.admin.blueprint)
 app.register_functions(api.sources.blueprint)
 app.register_functions(api.preview.blueprint)

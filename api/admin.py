@@ -8,7 +8,7 @@ from typing import Literal
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict
 
-from api.problems import answer, explained, json_body
+from api.answers_old import answer, explained, json_body
 from composition import context
 from sync_core.definition import SyncDefinition, TenantSettings, parse
 from sync_core.engine import admin, runs, undo
@@ -34,14 +34,6 @@ class PurgeOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     sync: str | None = None
-
-
-@blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@explained
-async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding needs it
-    """Whether settings are complete and storage answers."""
-    await context().tables.get("tenants", "health", "health")
-    return answer({"status": "ok"})
 
 
 @blueprint.route("tenants/{tenant}", methods=["PUT"], auth_level=func.AuthLevel.FUNCTION)

@@ -9,7 +9,7 @@ from uuid import UUID
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.problems import answer, explained, json_body
+from api.answers_old import answer, explained, json_body
 from composition import context
 from sync_core.definition import SyncDefinition, parse
 from sync_core.engine.preview import MOST_MAILBOXES, UNSAVED, MailboxPreview, Page, Preview, preview

@@ -1,91 +1,98 @@
-"""Answers and errors of the HTTP endpoints: JSON, and problem details for what went wrong (RFC 9457)."""
+"""What went wrong, in the caller's words: problem details (RFC 9457) with stable codes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
-import azure.functions as func
-import orjson
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.signin.errors import SignInError
-from sync_core.engine.delivery import UnexpectedError
-from sync_core.errors import ConflictError, InputError, NotFoundError, RollcallError, TransientError
-
-_LARGEST_BODY = 256 * 1024
-_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
-
-Endpoint = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+from sync_core.errors import ConflictError, InputError, NotFoundError, ParkedError, RollcallError, TenantError, TransientError
 
 
-def answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> func.HttpResponse:
-    """A JSON answer. It is not to be kept by caches: it may hold ids of people."""
-    return func.HttpResponse(
-        orjson.dumps(body),
-        status_code=status,
-        mimetype="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
+class FieldProblem(BaseModel):
+    """What is wrong with one field. `field` is its path, such as `sources.0.id`, or the header's or parameter's name."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error. Programs go by `code`, which never changes; `detail` says what to do about it."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    type: str = Field(description="The code as a URN")
+    title: str
+    status: int
+    code: str
+    detail: str = Field(description="What was wrong with this request, and what to do")
+    errors: list[FieldProblem] = Field(default=[], description="Every field that is wrong, the first few at least")
+    correlation_id: str = Field(description="Names this request in the logs; the answer's header x-correlation-id is the same")
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem. `code` is stable, in snake case; `detail` says what to do, with nothing personal in it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def shown(self, correlation: str) -> Problem:
+        """The body of the answer."""
+        return Problem(
+            type=f"urn:problem-type:rollcall:{self.code}",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            errors=[FieldProblem(field=field, detail=detail) for field, detail in self.errors],
+            correlation_id=correlation,
+        )
+
+
+def invalid(errors: Sequence[tuple[str, str]], *, code: str = "invalid_input") -> ProblemError:
+    """400 for fields that are wrong: (field, what it must be)."""
+    return ProblemError(400, code, "Correct the fields in errors and send the request again", errors=errors)
+
+
+def problem_of(error: RollcallError) -> ProblemError:
+    """What an expected error of the core is over HTTP."""
+    match error:
+        case SignInError(status=status, code=code, detail=detail, challenge=challenge):
+            return ProblemError(status, code, detail, headers={"WWW-Authenticate": challenge} if challenge else {})
+        case InputError(field=field, problem=problem):
+            return invalid([(field, problem)])
+        case NotFoundError():
+            return ProblemError(404, "not_found", f"{str(error)[:1].upper()}{str(error)[1:]}: check the ids in the path")
+        case ConflictError():
+            return ProblemError(409, "conflict", "Somebody else changed this at the same time: read it again and repeat")
+        case TenantError(reason=reason):
+            return ProblemError(
+                409, "tenant_stopped", f"Microsoft 365 refuses us ({reason}): check the connection and consent anew if need be"
+            )
+        case ParkedError(delay=delay):
+            return _unavailable(max(1, round(delay)))
+        case TransientError():
+            return _unavailable(30)
+    return ProblemError(
+        502, "microsoft_365", "Microsoft 365 refused the request: try again, and check the connection if it stays"
     )
 
 
-def problem(status: int, code: str, title: str, *, field: str = "", detail: str = "") -> func.HttpResponse:
-    """An error in the caller's words. `code` is stable; `field` names what was wrong."""
-    body = {"type": "about:blank", "title": title, "status": status, "code": code}
-    body |= {name: value for name, value in (("field", field), ("detail", detail)) if value}
-    return func.HttpResponse(
-        orjson.dumps(body),
-        status_code=status,
-        mimetype="application/problem+json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
-    )
-
-
-def turned_away(error: SignInError) -> func.HttpResponse:
-    """What somebody gets who may not do this."""
-    title = "You are not signed in" if error.status == 401 else "You may not do this"
-    response = problem(error.status, error.code, title, detail=error.detail)
-    if error.challenge:
-        response.headers["WWW-Authenticate"] = error.challenge
-    return response
-
-
-def explained(endpoint: Endpoint) -> Endpoint:
-    """Turn the errors an endpoint may raise into problem details."""
-
-    @wraps(endpoint)
-    async def explaining(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            for name, value in req.route_params.items():
-                if not _ID.fullmatch(value):
-                    raise InputError(name, "must be an id of letters, digits, - and _")
-            return await endpoint(req)
-        except SignInError as error:
-            return turned_away(error)
-        except InputError as error:
-            return problem(400, "invalid_input", "The request is not valid", field=error.field, detail=error.problem)
-        except NotFoundError as error:
-            return problem(404, "not_found", "There is no such thing", detail=str(error))
-        except ConflictError:
-            return problem(409, "conflict", "Somebody else changed this at the same time", detail="Read it again and repeat")
-        except TransientError:
-            return problem(503, "try_again", "Storage or Microsoft 365 did not answer", detail="Try again in a minute")
-        except RollcallError:
-            raise
-        except Exception as error:
-            raise UnexpectedError(error) from None
-
-    return explaining
-
-
-def json_body(req: func.HttpRequest) -> object:
-    """The request's JSON; an empty body is an empty object. Raises InputError."""
-    raw = req.get_body()
-    if len(raw) > _LARGEST_BODY:
-        raise InputError("body", f"must not be larger than {_LARGEST_BODY} bytes")
-    if not raw:
-        return {}
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InputError("body", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+def _unavailable(seconds: int) -> ProblemError:
+    detail = "Storage or Microsoft 365 does not answer at present: try again after the seconds in Retry-After"
+    return ProblemError(503, "unavailable", detail, headers={"Retry-After": str(seconds)})

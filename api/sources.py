@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import azure.functions as func
 
-from api.problems import answer, explained, problem
+from api.answers_old import answer, explained, problem
 from composition import context
 from sync_core.engine import uploads
 from sync_core.sources.files.entries import FileError

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sync_core.ports import Compare, Condition, Entity, Remove, Tables
 from sync_core.state.names import (
+    ANSWERS,
     CACHES,
     CHUNKS,
     ENDED_AT,
@@ -38,6 +39,7 @@ _MARGIN = timedelta(days=2)  # the daily purge may be a whole day late and still
 KEEP_CACHE = CACHE_LIMIT - _MARGIN
 KEEP_CHUNKS = CACHE_LIMIT - _MARGIN
 KEEP_RUNS = timedelta(days=365)
+KEEP_ANSWERS = timedelta(days=1)
 
 Deleted = Counter[str]
 """Rows deleted, by table."""
@@ -75,12 +77,14 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
     deleted[RUNS] += await _delete(tables, RUNS, tables.query(RUNS, tenant, where=ended, select=()))
     given_up = tables.query(POISON, tenant, start=new_run_id(now - KEEP_CHUNKS).partition("-")[0], select=())
     deleted[POISON] += await _delete(tables, POISON, given_up)
+    answered: Condition = Compare("At", "le", now - KEEP_ANSWERS)
+    deleted[ANSWERS] += await _delete(tables, ANSWERS, tables.query(ANSWERS, tenant, where=answered, select=()))
     return deleted
 
 
 async def tenants_with_data(tables: Tables) -> AsyncIterator[str]:
     """Every tenant that has a row in any table, in order. Takes one request per tenant and table, however many rows there are."""
-    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, POISON)
+    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, POISON, ANSWERS)
     tenant: str | None = ""
     upcoming = dict.fromkeys(names, "")
     while tenant is not None:

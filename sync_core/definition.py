@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
@@ -188,7 +188,18 @@ def parse(model: type[Model], value: object) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        # Pydantic puts the alternatives of a union into the path, such as "tuple[UUID, ...]": no field's name ends like that
-        field = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
-        raise InputError(field, first["msg"].removeprefix("Value error, ")) from None
+        field, problem = problems_in(error)[0]
+        raise InputError(field, problem) from None
+
+
+def problems_in(error: ValidationError) -> list[tuple[str, str]]:
+    """Every wrong field by its path, and what is wrong with it; nothing of what was sent."""
+    return [
+        (_path(found["loc"]), found["msg"].removeprefix("Value error, "))
+        for found in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _path(parts: Sequence[int | str]) -> str:
+    # Pydantic puts the alternatives of a union into the path, such as "tuple[UUID, ...]": no field's name ends like that
+    return ".".join(str(part) for part in parts if not str(part).endswith("]"))

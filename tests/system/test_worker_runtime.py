@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 13), reason="azure-functi
 QUEUE_FUNCTIONS = {name.replace("-", "_"): name for name in messages.QUEUES}
 ROUTES = {
     "health": ("GET", "health", "ANONYMOUS"),
+    "openapi": ("GET", "openapi.json", "ANONYMOUS"),
     "put_tenant": ("PUT", "tenants/{tenant}", "FUNCTION"),
     "put_sync": ("PUT", "tenants/{tenant}/syncs/{sync}", "FUNCTION"),
     "get_sync": ("GET", "tenants/{tenant}/syncs/{sync}", "FUNCTION"),

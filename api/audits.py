@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.endpoint import Call
-from gdpr.audit_trail import Actor, record
+from gdpr.audit_chain import Actor
+from gdpr.audit_trail import record
 
 
 async def append_entry(call: Call, action: str, *, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:

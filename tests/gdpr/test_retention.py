@@ -97,13 +97,29 @@ async def test_heads_and_pages_of_every_cache_expire_alike() -> None:
     tables = MemoryTables()
     await filled(tables)
     later = NOW + timedelta(days=59)
-    assert await purge_expired(tables, T, later) == {SOURCES: 2, SNAPSHOTS: 4, LEDGERS: 4, CHUNKS: 1, RUNS: 0, POISON: 0, ANSWERS: 0}
+    assert await purge_expired(tables, T, later) == {
+        SOURCES: 2,
+        SNAPSHOTS: 4,
+        LEDGERS: 4,
+        CHUNKS: 1,
+        RUNS: 0,
+        POISON: 0,
+        ANSWERS: 0,
+    }
     assert {where for table in CACHES for where, _ in await held(tables, table)} == {
         partition(OTHER, "s1"),
         partition(OTHER, "s2"),
         partition(OTHER, "users"),
     }
-    assert await purge_expired(tables, T, later) == {SOURCES: 0, SNAPSHOTS: 0, LEDGERS: 0, CHUNKS: 0, RUNS: 0, POISON: 0, ANSWERS: 0}
+    assert await purge_expired(tables, T, later) == {
+        SOURCES: 0,
+        SNAPSHOTS: 0,
+        LEDGERS: 0,
+        CHUNKS: 0,
+        RUNS: 0,
+        POISON: 0,
+        ANSWERS: 0,
+    }
 
 
 async def test_chunks_go_after_sixty_days_and_finished_runs_after_a_year() -> None:
@@ -174,7 +190,15 @@ async def test_on_real_storage(azure: AzureTables, unique: Callable[[str], str])
             await put(azure, CHUNKS, partition(name, new_run_id(NOW - age * DAY)), "000000")
             await put(azure, RUNS, name, new_run_id(NOW - age * DAY), {"EndedAt": NOW - 10 * age * DAY})
     assert [name async for name in tenants_with_data(azure) if name in (tenant, other)] == [tenant, other]
-    assert await purge_expired(azure, tenant, NOW) == {SOURCES: 0, SNAPSHOTS: 0, LEDGERS: 120, CHUNKS: 1, RUNS: 1, POISON: 0, ANSWERS: 0}
+    assert await purge_expired(azure, tenant, NOW) == {
+        SOURCES: 0,
+        SNAPSHOTS: 0,
+        LEDGERS: 120,
+        CHUNKS: 1,
+        RUNS: 1,
+        POISON: 0,
+        ANSWERS: 0,
+    }
     assert await purge_caches(azure, tenant) == {SOURCES: 0, SNAPSHOTS: 0, LEDGERS: 120}
     start, end = partitions_of(other)
     assert len([row async for row in azure.scan(LEDGERS, partitions_from=start, partitions_to=end, select=())]) == 240

@@ -18,8 +18,8 @@ from sync_core.state.names import SYNCS
 class Sync:
     """One sync of a tenant.
 
-    With `deleting`, all that it wrote is removed, or with `keep_contacts` left to the users, and then the sync is forgotten. It has
-    `ended` when only mailboxes are left that are gone: nobody sees it any more, but what comes back with them is still removed.
+    With `deleting`, all that it wrote is removed, or with `keep_contacts` left to the users, and then the sync is forgotten.
+    It has `ended` when only mailboxes are left that are gone: nobody sees it any more, but what comes back is still removed.
     `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with. The `released_*`
     values are what a person let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the
     source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cloud.settings import Settings
 from sync_core.engine.context import Context
-from sync_core.ports import Secrets
+from sync_core.ports import VersionedSecrets
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -88,7 +88,7 @@ def build(settings: Settings) -> Context:
     )
 
 
-def _secrets(settings: Settings) -> Secrets:
+def _secrets(settings: Settings) -> VersionedSecrets:
     if settings.secrets_file is not None:
         from cloud.file_secrets import FileSecrets
 

@@ -44,6 +44,9 @@ class _OneSecret:
     async def get(self, name: str) -> bytes:  # noqa: ARG002 - the port's
         return SECRET
 
+    async def versions(self, name: str, *, fresh: bool = False) -> list[bytes]:  # noqa: ARG002 - the port's
+        return [SECRET]
+
 
 class Installation:
     """The app on `tables`, before the Graph at `url` or behind `transport`."""

@@ -17,7 +17,10 @@ _PATIENCE = 5  # seconds
 
 
 class FileSecrets:
-    """Implements `sync_core.ports.Secrets` where ROLLCALL_SECRETS is `file:PATH`."""
+    """Implements `sync_core.ports.VersionedSecrets` where ROLLCALL_SECRETS is `file:PATH`.
+
+    The value before the newest of a secret stands under its name followed by `-previous`.
+    """
 
     def __init__(self, path: Path) -> None:
         """The file need not exist yet. Raises InputError in Azure, where a file on an instance's disk is lost with it."""
@@ -32,6 +35,13 @@ class FileSecrets:
         if name not in values:
             raise NotFoundError(f"there is no secret {name}")
         return b64decode(values[name])
+
+    async def versions(self, name: str, *, fresh: bool = False) -> list[bytes]:  # noqa: ARG002 - always read anew
+        """The secret's newest value, then the one before it if it is there. Raises as `get` does."""
+        values = await asyncio.to_thread(self._read)
+        if name not in values:
+            raise NotFoundError(f"there is no secret {name}")
+        return [b64decode(values[each]) for each in (name, f"{name}-previous") if each in values]
 
     async def create(self, name: str, value: bytes) -> None:
         """Store a new secret. Raises ConflictError when there is one of this name already: it may be in use."""

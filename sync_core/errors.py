@@ -10,6 +10,7 @@ RollcallError
 ├── SourceError           a source could not be read completely: the run is held and deletes nothing
 │   └── DeltaExpiredError the delta link is too old: read in full and diff
 ├── TenantError           consent or credential is gone: stop the tenant and say so
+├── NotAdmittedError      the tenant must not be served here, or not now: hold the run
 ├── ConflictError         somebody else changed the row first (a conditional write failed)
 ├── LostPagesError        a head names pages that are gone: treat the cache as lost, never as empty
 ├── ClaimLostError        this worker no longer owns the replica: stop without writing
@@ -44,10 +45,13 @@ class Reason(StrEnum):
     TOO_MANY_FAILURES = "too_many_failures"
     TENANT_STOPPED = "tenant_stopped"
     SNAPSHOT_GONE = "snapshot_gone"  # what an undo or a paused sync needs was purged
+    REGION_REFUSED = "region_refused"  # the tenant's data must not be handled where this app runs
+    REGION_UNKNOWN = "region_unknown"  # Microsoft did not say where the tenant's data must stay
     # tenant level
     CONSENT_MISSING = "consent_missing"
     CREDENTIAL_REJECTED = "credential_rejected"
     TENANT_UNKNOWN = "tenant_unknown"
+    DISCONNECTED = "disconnected"  # an admin is taking the tenant out
 
 
 class RollcallError(Exception):
@@ -107,6 +111,15 @@ class DeltaExpiredError(SourceError):
 
 class TenantError(RollcallError):
     """Consent or credential is gone."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+
+class NotAdmittedError(RollcallError):
+    """The tenant must not be served here, or not now. Nothing of it has been touched."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))

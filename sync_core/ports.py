@@ -166,6 +166,16 @@ class Secrets(Protocol):
         """The secret's bytes. Raises NotFoundError."""
 
 
+class VersionedSecrets(Secrets, Protocol):
+    """Named secrets that are rotated: for a while two values are good."""
+
+    async def versions(self, name: str, *, fresh: bool = False) -> Sequence[bytes]:
+        """The newest value and, if there is one, the one before it. Raises NotFoundError when there is none.
+
+        With `fresh` what is kept in this process is not good enough: it was refused.
+        """
+
+
 class Sealer(Protocol):
     """Encrypts one tenant's bytes for one place; what was sealed for another place or tenant does not open."""
 

@@ -14,7 +14,7 @@ from cloud.graph.credentials import Application, Tokens
 from cloud.graph.transport import AiohttpTransport, Connections, HttpxConnections, Reply
 from sync_core.errors import InputError
 from sync_core.model import Spent
-from sync_core.ports import Clock, Secrets
+from sync_core.ports import Clock, VersionedSecrets
 
 IMMUTABLE = 'IdType="ImmutableId"'
 """Item ids that survive a move between folders. https://learn.microsoft.com/graph/outlook-immutable-id"""
@@ -33,7 +33,7 @@ class Client:
     def __init__(
         self,
         application: Application,
-        secrets: Secrets,
+        secrets: VersionedSecrets,
         clock: Clock,
         *,
         base_url: str,

@@ -11,7 +11,7 @@ from cloud.graph.client import Client
 from cloud.graph.credentials import Application
 from cloud.graph.directory import GraphDirectory
 from cloud.graph.mailboxes import GraphMailboxes
-from sync_core.ports import Clock, Directory, Mailboxes, MicrosoftGraph, Secrets
+from sync_core.ports import Clock, Directory, Mailboxes, MicrosoftGraph, VersionedSecrets
 
 BASE_URL = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com"
@@ -31,7 +31,7 @@ class Graph(MicrosoftGraph):
     def __init__(
         self,
         application: Application,
-        secrets: Secrets,
+        secrets: VersionedSecrets,
         clock: Clock,
         *,
         base_url: str = BASE_URL,

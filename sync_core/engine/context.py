@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sync_core.notices import Notice
 from sync_core.ports import Clock, Keyring, MicrosoftGraph, Queues, Tables
 
 WORKING_TIME = timedelta(minutes=4)
@@ -31,12 +32,21 @@ CHUNKS_AHEAD = 40
 """Chunks of one run that wait in the queue at a time, so that a large tenant does not block a small one behind it."""
 
 
+async def _everybody(_tenant: str) -> None:
+    return None
+
+
+async def _nobody(_notice: Notice) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The ports, and who we are.
 
     `installation` stands in every mark. `lease` is how long a claim on a replica holds. `owner` names this process. `purge`
-    empties the caches of one sync (tenant, sync), or of a whole tenant (tenant, None).
+    empties the caches of one sync (tenant, sync), or of a whole tenant (tenant, None). `admit` raises NotAdmittedError when a run
+    must not read a tenant's data. `notify` takes note of something that the tenant's admins want to know; it may be told twice.
     """
 
     tables: Tables
@@ -48,6 +58,8 @@ class Context:
     lease: timedelta
     owner: str
     purge: Callable[[str, str | None], Awaitable[None]]
+    admit: Callable[[str], Awaitable[None]] = _everybody
+    notify: Callable[[Notice], Awaitable[None]] = _nobody
 
     def now(self) -> datetime:
         """The time now, in UTC."""

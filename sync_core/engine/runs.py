@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,7 @@ from sync_core import messages
 from sync_core.engine.context import LOOK_FOR_RESTORED, Context
 from sync_core.errors import ConflictError, InputError, NotFoundError, Reason
 from sync_core.model import RunState
+from sync_core.notices import KINDS, Kind, Notice
 from sync_core.schedules import next_after
 from sync_core.state.runs import Check, Run, closest, insert_run, load_run, new_run_id, save_run
 from sync_core.state.syncs import Sync, load_sync, save_sync
@@ -26,9 +28,12 @@ async def request_run(context: Context, tenant: str, sync_id: str, *, check: Che
     """Ask for a run and return its id. While one is active, another follows it instead, and the active one's id is returned.
 
     `by_hand` also clears a stopped tenant: an admin who starts a run says that consent is there again.
-    Raises NotFoundError for an unknown tenant or sync; `by_hand` also for a sync that has ended.
+    Raises NotFoundError for an unknown tenant or sync; `by_hand` also for a sync that has ended. Raises InputError for a tenant
+    that is being disconnected.
     """
     owner = await load_tenant(context.tables, tenant)
+    if owner.stopped == Reason.DISCONNECTED:
+        raise InputError("tenant", "is being disconnected: nothing runs for it any more")
     if by_hand and owner.stopped:
         owner.stopped = ""
         await save_tenant(context.tables, owner)
@@ -84,6 +89,9 @@ async def end_run(context: Context, run: Run, state: RunState, reason: Reason | 
 
 async def clear_active(context: Context, run: Run) -> None:
     """Free the sync after a final run, or hand it to the run that was asked for meanwhile."""
+    if run.state in KINDS:
+        # before the sync forgets the run: whoever dies in between is revived, and tells it again
+        await context.notify(Notice(run.tenant, run.run, KINDS[run.state], run.sync, run.run, run.reason))
     follower = Run(run.tenant, new_run_id(context.now()), run.sync, requested_at=context.now())
 
     def free(sync: Sync) -> None:
@@ -153,6 +161,11 @@ async def stop_tenant(context: Context, tenant: str, reason: Reason) -> None:
     """Note that consent or credential is gone: no run touches the tenant until an admin starts one."""
     for _ in range(_TRIES):
         record = await load_tenant(context.tables, tenant)
+        if record.stopped == reason:
+            return
+        # before it is noted, so that a death in between loses nothing; the same row means the same event
+        name = hashlib.sha256(record.etag.encode()).hexdigest()[:32]
+        await context.notify(Notice(tenant, f"stopped-{name}", Kind.CONSENT_LOST, reason=reason))
         record.stopped = str(reason)
         try:
             await save_tenant(context.tables, record)

@@ -6,7 +6,7 @@ import logging
 
 from sync_core.engine.context import Context
 from sync_core.engine.runs import STUCK_AFTER, request_run, revive_run
-from sync_core.errors import ConflictError, NotFoundError
+from sync_core.errors import ConflictError, InputError, NotFoundError
 from sync_core.state.syncs import syncs_to_start
 
 log = logging.getLogger("rollcall.schedule")
@@ -21,5 +21,5 @@ async def schedule_syncs(context: Context) -> None:
                 await revive_run(context, sync)
             else:
                 await request_run(context, sync.tenant, sync.sync)
-        except (NotFoundError, ConflictError) as error:
+        except (NotFoundError, ConflictError, InputError) as error:
             log.warning("sync %s of tenant %s was not started: %s", sync.sync, sync.tenant, error)

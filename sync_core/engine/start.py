@@ -16,6 +16,7 @@ from sync_core.errors import (
     ConflictError,
     InputError,
     LostPagesError,
+    NotAdmittedError,
     NotFoundError,
     ParkedError,
     Reason,
@@ -57,9 +58,13 @@ async def start_run(context: Context, message: SyncStart) -> None:
         return
     run.started_at = run.started_at or context.now()
     try:
+        if not sync.deleting:  # whom we may not serve can still be left
+            await context.admit(run.tenant)
         await _plan(context, run, sync, tenant)
     except HeldError as held:
         await _hold(context, run, sync, held.hold.reason, held.hold.detail)
+    except NotAdmittedError as error:
+        await _hold(context, run, sync, error.reason, error.detail)
     except TenantError as error:
         await runs.stop_tenant(context, run.tenant, error.reason)
         await runs.end_run(context, run, RunState.FAILED, error.reason, error.detail)

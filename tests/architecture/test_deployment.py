@@ -23,7 +23,7 @@ HEAVY = (
 MOST_MODULES = 700
 MOST_MEMORY = 120 * 1024 * 1024
 DEPLOYED_FILES = {"function_app.py", "composition.py", "host.json", "requirements.txt"}
-DEPLOYED_FOLDERS = {"api", "billing", "cloud", "dashboard", "gdpr", "sync_core", "commands"}
+DEPLOYED_FOLDERS = {"api", "billing", "cloud", "dashboard", "gdpr", "sync_core", "commands", "tenancy"}
 
 
 def fresh_process(code: str, *, path: Path) -> Any:

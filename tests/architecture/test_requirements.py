@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.imports import ROOT, imported, project
 
-DEPLOYED = {"function_app", "composition", "api", "gdpr", "billing", "cloud", "sync_core"}
+DEPLOYED = {"function_app", "composition", "api", "gdpr", "billing", "cloud", "sync_core", "tenancy"}
 BUILT_ON = {
     *("azure-functions", "azure-identity", "msgraph-sdk", "azure-data-tables", "azure-keyvault-secrets", "azure-storage-queue"),
     "stripe",

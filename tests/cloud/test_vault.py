@@ -38,6 +38,7 @@ class Credential:
 @dataclass
 class Vault:
     secrets: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, tuple[str, dict[str, object]]] = field(default_factory=dict)  # of the secret "cert"
     status: int = 200
     served: int = 0
     url: str = ""
@@ -50,6 +51,18 @@ class Vault:
         name = request.match_info["name"]
         if self.status != 200:
             return web.json_response({"error": {"code": "Other", "message": "no"}}, status=self.status)
+        version = request.match_info["version"].strip("/")
+        if name == "cert" and version == "versions":
+            return web.json_response(
+                {
+                    "value": [
+                        {"id": f"{self.url}/secrets/cert/{each}", "attributes": of} for each, (_, of) in self.versions.items()
+                    ]
+                }
+            )
+        if name == "cert" and version in self.versions:
+            value, attributes = self.versions[version]
+            return web.json_response({"id": f"{self.url}/secrets/cert/{version}", "value": value, "attributes": attributes})
         if name not in self.secrets:
             return web.json_response({"error": {"code": "SecretNotFound", "message": "no"}}, status=404)
         return web.json_response(
@@ -129,6 +142,32 @@ async def test_a_missing_secret_is_not_found_until_it_is_there(vault: Vault, sec
             await secrets.get(name)
     vault.secrets["key"] = "x"
     assert await secrets.get("key") == b"x"
+
+
+async def test_while_a_secret_is_rotated_its_newest_two_good_versions_are_there_newest_first(
+    vault: Vault, secrets: VaultSecrets, now: list[float]
+) -> None:
+    past, future = 1_500_000_000, 9_999_999_999
+    vault.versions = {
+        "a": ("oldest", {"enabled": True, "created": past}),
+        "c": ("newest", {"enabled": True, "created": past + 20}),
+        "b": ("older", {"enabled": True, "created": past + 10, "exp": future}),
+        "d": ("disabled", {"enabled": False, "created": past + 30}),
+        "e": ("expired", {"enabled": True, "created": past + 40, "exp": past + 50}),
+        "f": ("not yet good", {"enabled": True, "created": past + 60, "nbf": future}),
+    }
+    assert await secrets.versions("cert") == [b"newest", b"older"]
+    served = vault.served
+    del vault.versions["c"]
+    assert await secrets.versions("cert") == [b"newest", b"older"]
+    assert vault.served == served
+    assert await secrets.versions("cert", fresh=True) == [b"older", b"oldest"]
+    vault.versions = {"g": ("rotated", {"enabled": True, "created": past + 70})}
+    now[0] = 10
+    assert await secrets.versions("cert") == [b"rotated"]
+    vault.versions.clear()
+    with pytest.raises(NotFoundError, match="cert"):
+        await secrets.versions("cert", fresh=True)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ class OneSecret:
     async def get(self, name: str) -> bytes:
         return SECRET
 
+    async def versions(self, name: str, *, fresh: bool = False) -> list[bytes]:
+        return [SECRET]
+
 
 class World:
     """One tenant, one installation."""

@@ -33,6 +33,10 @@ class FewSecrets:
             raise NotFoundError(name)
         return self.known[name]
 
+    async def versions(self, name: str, *, fresh: bool = False) -> list[bytes]:
+        """The secret, and the one before it under "<name>-previous"."""
+        return [await self.get(name), *(value for known, value in self.known.items() if known == f"{name}-previous")]
+
 
 class Canned(httpx.AsyncBaseTransport):
     """Answers each batch item with `item`, a whole call with `call`, a token request with `token`; records what came."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
@@ -11,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from cloud.graph.credentials import Certificate, ClientSecret, ManagedIdentity
@@ -155,6 +158,101 @@ async def test_a_certificate_signs_an_assertion(clock: VirtualClock) -> None:
     assert "client_secret" not in sent
 
 
+async def test_a_certificate_may_be_kept_as_key_vault_keeps_it(clock: VirtualClock) -> None:
+    """PKCS12 in base64, without a password."""
+    canned = Canned()
+    kept = base64.b64encode(_pkcs12(_certificate()))
+    await open_graph(canned, clock, proof=Certificate("c"), secrets=FewSecrets(c=kept)).mailboxes(TENANT).item("mailbox", "i")
+    assert form(canned.tokens[0])["client_assertion"].count(".") == 2
+
+
+def refusing(*values: str) -> Callable[[httpx.Request], httpx.Response | None]:
+    """A token endpoint that does not know these secrets."""
+
+    def token(request: httpx.Request) -> httpx.Response | None:
+        if form(request)["client_secret"] not in values:
+            return None
+        return httpx.Response(401, json={"error": "invalid_client", "error_description": "AADSTS7000215: Invalid."})
+
+    return token
+
+
+async def test_while_a_secret_is_rotated_the_newest_is_tried_first_and_the_older_one_when_it_is_refused(
+    clock: VirtualClock,
+) -> None:
+    canned = Canned(token=refusing("new"))
+    secrets = FewSecrets(**{"mine": b"new", "mine-previous": b"old"})
+    graph = open_graph(canned, clock, proof=ClientSecret("mine"), secrets=secrets)
+    await graph.mailboxes(TENANT).item("mailbox", "i")
+    assert [form(request)["client_secret"] for request in canned.tokens] == ["new", "old"]
+    canned.token = refusing("old")
+    clock.advance(timedelta(seconds=4000))
+    await graph.mailboxes(TENANT).item("mailbox", "i")
+    assert [form(request)["client_secret"] for request in canned.tokens[2:]] == ["new"]
+
+
+async def test_when_no_credential_is_taken_the_store_is_asked_anew_before_the_tenant_is_stopped(clock: VirtualClock) -> None:
+    canned = Canned(token=refusing("old"))
+    secrets = KeptSecrets(mine=b"old")
+    secrets.known["mine"] = b"new"
+    graph = open_graph(canned, clock, proof=ClientSecret("mine"), secrets=secrets)
+    await graph.mailboxes(TENANT).item("mailbox", "i")
+    canned.token = refusing("old", "new")
+    clock.advance(timedelta(seconds=4000))
+    with pytest.raises(TenantError) as caught:
+        await graph.mailboxes(TENANT).item("mailbox", "i")
+    assert caught.value.reason is Reason.CREDENTIAL_REJECTED
+
+
+async def test_consent_that_is_missing_is_not_asked_for_with_an_older_secret(clock: VirtualClock) -> None:
+    body = {"error": "invalid_grant", "error_description": "AADSTS65001: no consent."}
+    canned = Canned(token=lambda _: httpx.Response(400, json=body))
+    secrets = FewSecrets(**{"mine": b"new", "mine-previous": b"old"})
+    with pytest.raises(TenantError) as caught:
+        await open_graph(canned, clock, proof=ClientSecret("mine"), secrets=secrets).mailboxes(TENANT).item("mailbox", "i")
+    assert caught.value.reason is Reason.CONSENT_MISSING
+    assert len(canned.tokens) == 1
+
+
+class KeptSecrets(FewSecrets):
+    """Hands out what it was made with until it is asked for something fresh."""
+
+    def __init__(self, **known: bytes) -> None:
+        super().__init__(**known)
+        self._kept = dict(known)
+
+    async def versions(self, name: str, *, fresh: bool = False) -> list[bytes]:
+        if fresh:
+            self._kept = dict(self.known)
+        return [self._kept[name]]
+
+
+@pytest.mark.parametrize(
+    ("authority", "audience"),
+    [
+        ("https://login.microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+        ("https://login.partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"),
+    ],
+)
+async def test_a_managed_identity_of_a_national_cloud(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, authority: str, audience: str
+) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:41741/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "header")
+    asked: list[str] = []
+
+    class WithIdentity(Canned):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path != "/msi/token":
+                return await super().handle_async_request(request)
+            asked.append(request.url.params["resource"])
+            return httpx.Response(200, json={"access_token": "vouched", "expires_on": "9999999999", "resource": audience})
+
+    graph = open_graph(WithIdentity(), clock, proof=ManagedIdentity("the-identity"), authority=authority)
+    await graph.mailboxes(TENANT).item("mailbox", "i")
+    assert asked == [audience]
+
+
 async def test_a_managed_identity_vouches_for_the_application(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:41741/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "header")
@@ -212,6 +310,13 @@ def test_a_client_stays_with_its_event_loop(clock: VirtualClock) -> None:
 
 async def _read(awaitable: object) -> None:
     await awaitable  # type: ignore[misc]  # any coroutine
+
+
+def _pkcs12(pem: bytes) -> bytes:
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    certificate = x509.load_pem_x509_certificate(pem)
+    return pkcs12.serialize_key_and_certificates(None, key, certificate, None, serialization.NoEncryption())
 
 
 def _certificate() -> bytes:

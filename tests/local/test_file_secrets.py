@@ -42,6 +42,16 @@ async def test_two_writers_at_once_lose_nothing(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+async def test_while_a_secret_is_rotated_the_one_before_it_is_there_too(path: Path) -> None:
+    secrets = FileSecrets(path)
+    with pytest.raises(NotFoundError, match="key"):
+        await secrets.versions("key")
+    await secrets.create("key", b"new")
+    assert await secrets.versions("key") == [b"new"]
+    await secrets.create("key-previous", b"old")
+    assert await secrets.versions("key") == [b"new", b"old"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 async def test_only_its_owner_can_read_the_file(path: Path) -> None:
     await FileSecrets(path).create("master", b"x")

@@ -68,10 +68,10 @@ class Phones:
             self._theirs.pop((user, contact.uid), None)
         self._refresh(user, contact)
 
-    def copy(self, user: str, contact: Contact, folder: Folder) -> Contact:
-        """Copy a contact, marks included. A marked copy in a marked folder may be taken for a double of ours."""
+    def copy(self, user: str, contact: Contact, folder: Folder, *, ours: bool = False) -> Contact:
+        """Copy a contact, marks included. The copy may be taken for a double of `ours`, and is not watched then."""
         copied = self.box(user).create(folder, dict(contact.values), dict(contact.extended))
-        if not (_mark(folder) and _mark(contact)):
+        if not ours:
             self._keep(user, copied)
         self._handled |= {(user, contact.uid), (user, copied.uid)}
         return copied

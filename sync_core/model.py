@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -22,11 +24,11 @@ class Item:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, array_like=True, gc=False):
     """What we believe one mailbox holds for a key. An empty fingerprint means: ours, but of unknown content.
 
-    `kept` are the fields that the user has edited, where that is for the user to do.
+    `kept` are the fields that the user has edited, where that is for the user to do. There is one for every contact of every
+    mailbox: a Struct takes an eighth of the time of a frozen dataclass to make, and is kept as it is.
     """
 
     item_id: str
@@ -121,8 +123,7 @@ class Delete:
 Operation = Create | Update | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one operation: the id of the item (after create or update), or the error that this one item met."""
 
     item_id: str = ""

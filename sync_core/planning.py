@@ -40,6 +40,8 @@ def in_place(operations: Sequence[Operation]) -> list[Operation]:
     in the body, as in every update.
     """
     deletes = {operation.key: operation for operation in operations if isinstance(operation, Delete)}
+    if not deletes:
+        return list(operations)
     settled = settle_keys((operation.key for operation in operations if isinstance(operation, Create)), deletes)
     kept = set(settled.values())
     result: list[Operation] = []

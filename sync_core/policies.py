@@ -55,17 +55,20 @@ class Policies:
         wanted: Mapping[str, Item],
         held: Mapping[str, Held],
         fingerprinter: Fingerprinter,
-        refused: Container[str] = (),
+        refused: Container[str] | None = None,
     ) -> list[Operation]:
         """What is left of a plan made from `wanted` and `held`: no item whose key is `refused`, no field that is the user's."""
+        eases = self.keep_edits or self.filled or self.notes
+        if not eases and refused is None:
+            return list(operations)
         result: list[Operation] = []
         for operation in operations:
-            if isinstance(operation, Update) and (self.keep_edits or self.filled or self.notes):
+            if eases and isinstance(operation, Update):
                 entry = held[operation.was or operation.key]
                 eased = self._eased(operation, wanted[operation.key], entry, fingerprinter)
                 if eased is not None:
                     result.append(eased)
-            elif not (isinstance(operation, Create) and operation.key in refused):
+            elif refused is None or not (isinstance(operation, Create) and operation.key in refused):
                 result.append(operation)
         return result
 

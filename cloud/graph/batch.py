@@ -11,22 +11,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakValueDictionary
 
 import httpx
 import orjson
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
 
 from cloud.graph import requests as build
 from cloud.graph.client import Client
 from cloud.graph.errors import Answer, answer_of, error_for, retry_after
-from cloud.graph.requests import SubRequest
+from cloud.graph.requests import LARGEST, SubRequest
 from cloud.graph.retry import Patience, is_lost
 from cloud.graph.transport import Reply
 from sync_core.errors import AnswerLostError, ParkedError, RollcallError, TransientError
 from sync_core.model import Spent
 from sync_core.ports import Clock
-
-LARGEST = 20
 
 _LINGER = 5.0
 """Seconds until a shared batch goes out even though a participant is still busy, should participants wait for one another."""
@@ -127,7 +128,7 @@ class Sender:
         self, mailbox: str, requests: Sequence[SubRequest], participant: _Participant | None
     ) -> list[Answer | RollcallError]:
         results: list[Result] = [TransientError()] * len(requests)
-        pending = list(range(len(requests)))
+        pending: Sequence[int] = range(len(requests))
         patience = Patience(mailbox, self._clock)
         sent = False
         while pending:
@@ -267,7 +268,7 @@ class Sender:
             )
         except (RollcallError, httpx.HTTPError) as error:
             return [error] * len(requests)
-        results = _results(reply, len(requests))
+        results = _results(reply, requests)
         self._spent.throttled += sum(isinstance(result, Answer) and result.throttled for result in results)
         return results
 
@@ -276,10 +277,39 @@ class Sender:
         return participant if participant is not None and participant.sender is self else None
 
 
-def _results(reply: Reply, count: int) -> list[Result]:
+class _Body(Struct):
+    id: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class _Item(Struct):
+    id: str
+    status: int
+    headers: dict[str, str] | None = None
+    body: _Body | None = None
+
+
+class _Brief(Struct):
+    """What is read of a batch's answer when nothing else is asked: most of Graph's bytes tell us what we have just written."""
+
+    responses: list[_Item]
+
+
+_BRIEF = Decoder(_Brief)
+
+
+def _results(reply: Reply, requests: Sequence[SubRequest]) -> list[Result]:
     if reply.status != 200:
-        return [answer_of(reply)] * count
-    results: list[Result] = [httpx.RemoteProtocolError("the batch was answered without this item")] * count
+        return [answer_of(reply)] * len(requests)
+    results: list[Result] = [httpx.RemoteProtocolError("the batch was answered without this item")] * len(requests)
+    if all(request.brief for request in requests):
+        try:
+            for made in _BRIEF.decode(reply.content).responses:
+                results[int(made.id)] = _brief_answer(made)
+        except (DecodeError, ValueError, IndexError):
+            pass  # the longer way may still find answers in it
+        else:
+            return results
     try:
         for item in orjson.loads(reply.content)["responses"]:
             headers = item.get("headers")
@@ -288,6 +318,13 @@ def _results(reply: Reply, count: int) -> list[Result]:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         pass  # whatever could not be read counts as unanswered
     return results
+
+
+def _brief_answer(item: _Item) -> Answer:
+    if item.status < 300:
+        return Answer(item.status, {"id": item.body.id} if item.body is not None else None)
+    body = {"error": item.body.error} if item.body is not None else None
+    return Answer(item.status, body, retry_after(item.headers) if item.headers else None)
 
 
 def _settled(request: SubRequest, result: Result) -> Answer | RollcallError:

@@ -61,7 +61,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _AADSTS = re.compile(r"AADSTS(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """One answer of Graph: to a request of its own or to one item of a batch. `retry_after` is in seconds."""
 

@@ -130,7 +130,7 @@ class GraphMailboxes(Mailboxes):
         """Carry out at most 20 operations; the outcomes come in the same order."""
         if not operations:
             return []
-        creator = build.creator(build.contacts(mailbox, folder_id))
+        creator = build.creator(build.contacts(mailbox, folder_id), brief=True)
         requests: list[SubRequest] = []
         for operation in operations:
             match operation:

@@ -14,39 +14,62 @@ import orjson
 from cloud.graph.client import IMMUTABLE
 from sync_core.marks import FINGERPRINT_PROPERTY, KEY_PROPERTY
 
+LARGEST = 20
+"""Items of a batch."""
+
 PAGE = 999
 FOLDER_PAGE = 100
 DELTA_PAGE = 200
 """A delta page holds no more, whatever is asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SubRequest:
-    """One item of a batch. `tail` is its JSON object after the id; `repeatable` says that twice does the same as once."""
+    """One item of a batch: its JSON object after the id, but for the closing brace, in two parts.
 
-    tail: bytes
+    `repeatable` says that twice does the same as once; `brief` that of a good answer nothing matters but the id.
+    """
+
+    head: bytes
+    body: bytes
     repeatable: bool
+    brief: bool
 
 
 def batch(requests: Iterable[SubRequest]) -> bytes:
     """The body of a $batch request. Items are numbered from 0."""
-    return b'{"requests":[' + b",".join(b'{"id":"%d",%b' % (i, request.tail) for i, request in enumerate(requests)) + b"]}"
+    parts: list[bytes] = []
+    for start, request in zip(_STARTS, requests, strict=False):
+        parts += (start, request.head, request.body)
+    return b"".join((*parts, b"}]}"))
+
+
+_STARTS = (b'{"requests":[{"id":"0",', *(b'},{"id":"%d",' % number for number in range(1, LARGEST)))
 
 
 class _Template:
     """What sub-requests of one method and address have in common."""
 
-    def __init__(self, method: str, url: str, *, repeatable: bool = True, prefer: str = IMMUTABLE, body: bool = False) -> None:
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        *,
+        repeatable: bool = True,
+        prefer: str = IMMUTABLE,
+        body: bool = False,
+        brief: bool = False,
+    ) -> None:
         headers = {"Prefer": prefer} | ({"Content-Type": "application/json"} if body else {})
-        head = orjson.dumps({"method": method, "url": url, "headers": headers})
-        self._head = head[1:-1] + (b',"body":' if body else b"}")
+        self._head = orjson.dumps({"method": method, "url": url, "headers": headers})[1:-1] + (b',"body":' if body else b"")
         self._repeatable = repeatable
+        self._brief = brief
 
     def plain(self) -> SubRequest:
-        return SubRequest(self._head, self._repeatable)
+        return SubRequest(self._head, b"", self._repeatable, self._brief)
 
     def carrying(self, body: bytes) -> SubRequest:
-        return SubRequest(self._head + body + b"}", self._repeatable)
+        return SubRequest(self._head, body, self._repeatable, self._brief)
 
 
 def get(url: str, *, prefer: str = IMMUTABLE) -> SubRequest:
@@ -56,7 +79,7 @@ def get(url: str, *, prefer: str = IMMUTABLE) -> SubRequest:
 
 def patch(url: str, body: bytes) -> SubRequest:
     """Overwrite some properties with those of a JSON object."""
-    return _Template("PATCH", url, body=True).carrying(body)
+    return _Template("PATCH", url, body=True, brief=True).carrying(body)
 
 
 def delete(url: str, *, permanent: bool) -> SubRequest:
@@ -64,12 +87,13 @@ def delete(url: str, *, permanent: bool) -> SubRequest:
 
     https://learn.microsoft.com/graph/api/contact-permanentdelete (global service only)
     """
-    return _Template("POST", f"{url}/permanentDelete").plain() if permanent else _Template("DELETE", url).plain()
+    method, url = ("POST", f"{url}/permanentDelete") if permanent else ("DELETE", url)
+    return _Template(method, url, brief=True).plain()
 
 
-def creator(url: str) -> _Template:
+def creator(url: str, *, brief: bool = False) -> _Template:
     """Makes requests that create: `creator(url).carrying(body)`."""
-    return _Template("POST", url, repeatable=False, body=True)
+    return _Template("POST", url, repeatable=False, body=True, brief=brief)
 
 
 def contact_folders(mailbox: str) -> str:

@@ -271,7 +271,7 @@ class _Looker:
         if result.outcome != "kept":
             operations = planning.in_place(planning.plan({} if leaving else self.wanted, held))
         if not leaving:
-            refused = await self._refused(mailbox, held) if policies.respect_deletions else ()
+            refused = await self._refused(mailbox, held) if policies.respect_deletions else None
             operations = policies.applied(operations, self.wanted, held, fingerprinter, refused)
         self._account(result, operations, held, seen, leaving=leaving)
         result.doubles, result.copies = len(listing.doubles), len(listing.copies)

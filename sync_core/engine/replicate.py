@@ -199,7 +199,7 @@ async def _plan(
         held |= ledger.loaded[number]
     if refusals is not None:
         refusals.discard(held)
-    steps = work.policies.applied(planning.in_place(operations), wanted, held, work.fingerprinter, refusals or ())
+    steps = work.policies.applied(planning.in_place(operations), wanted, held, work.fingerprinter, refusals)
     return [(step, wanted.get(step.key)) for step in steps]
 
 

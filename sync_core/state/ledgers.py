@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 import orjson
 
 from sync_core import buckets
@@ -18,6 +19,7 @@ from sync_core.state.names import LEDGERS, partition
 _MOST_BYTES = 3_500_000
 _MOST_ROWS = 100
 Bucket = dict[str, Held]
+_BUCKETS = msgspec.json.Decoder(Bucket)
 
 
 @dataclass(slots=True)
@@ -117,14 +119,14 @@ class LedgerStore:
             (number,) = wanted
             plain = await pages.read_page(self._tables, self._sealer, LEDGERS, self._partition, _row(mailbox, number))
             if plain is not None:
-                ledger.loaded[number] = _decode(plain)
+                ledger.loaded[number] = _BUCKETS.decode(plain)
                 wanted.clear()
         elif wanted:
             start, end = _row(mailbox, min(wanted)), _row(mailbox, max(wanted)) + "~"
             async for row, plain, _ in pages.read_pages(self._tables, self._sealer, LEDGERS, self._partition, start, end):
                 number = int(row.rpartition(":")[2])
                 if number in wanted:
-                    ledger.loaded[number] = _decode(plain)
+                    ledger.loaded[number] = _BUCKETS.decode(plain)
                     wanted.discard(number)
         if wanted:
             raise LostPagesError("a bucket of the ledger is gone")
@@ -145,7 +147,7 @@ class LedgerStore:
             "count": head.count,
         }
         contents: list[tuple[str, bytes]] = [
-            (_row(mailbox, number), _encode(ledger.loaded[number])) for number in sorted(ledger.changed)
+            (_row(mailbox, number), msgspec.json.encode(ledger.loaded[number])) for number in sorted(ledger.changed)
         ]
         contents.append((_row(mailbox, "head"), orjson.dumps(state)))
         batch: list[Write] = []
@@ -180,16 +182,3 @@ def repack(ledger: Ledger, count: int) -> Ledger:
 
 def _row(mailbox: str, part: int | str) -> str:
     return f"{mailbox}:{part:05d}" if isinstance(part, int) else f"{mailbox}:{part}"
-
-
-def _encode(bucket: Bucket) -> bytes:
-    return orjson.dumps(
-        {
-            key: (held.item_id, held.fingerprint, held.kept) if held.kept else (held.item_id, held.fingerprint)
-            for key, held in bucket.items()
-        }
-    )
-
-
-def _decode(plain: bytes) -> Bucket:
-    return {key: Held(item_id, fingerprint, tuple(*kept)) for key, (item_id, fingerprint, *kept) in orjson.loads(plain).items()}

@@ -50,8 +50,8 @@ FAULTS = (
     _fault(
         "the batch layer repeats a create",
         "cloud/graph/requests.py",
-        'return _Template("POST", url, repeatable=False, body=True)',
-        'return _Template("POST", url, repeatable=True, body=True)',
+        'return _Template("POST", url, repeatable=False, body=True, brief=brief)',
+        'return _Template("POST", url, repeatable=True, body=True, brief=brief)',
         BATCHES,
         MAILBOXES,
     ),

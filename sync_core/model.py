@@ -124,10 +124,14 @@ Operation = Create | Update | Delete
 
 
 class Outcome(Struct, frozen=True):
-    """What became of one operation: the id of the item (after create or update), or the error that this one item met."""
+    """What became of one operation: the id of the item (after create or update), or the error that this one item met.
+
+    `missing` says that an item to be deleted was not in its folder: it is gone, or somewhere else.
+    """
 
     item_id: str = ""
     error: Exception | None = None
+    missing: bool = False
 
 
 @dataclass(slots=True)

@@ -295,10 +295,12 @@ class Mailboxes(Protocol):
         """Take our mark off a folder: from now on it is the user's. One that is gone is no error."""
 
     async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
-        """Carry out at most 20 operations; the outcomes come in the same order.
+        """Carry out at most 20 operations on a folder and what is in it; the outcomes come in the same order.
+
+        An item that the user has moved into another folder is not found, and stays as it is.
 
         An error of a single operation stands in its outcome: AnswerLostError (a create), LedgerDoubtError (item or folder not
-        found), MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is gone is done. An
+        found), MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is not there is done. An
         error that concerns the whole mailbox or tenant also stands in the outcome of each operation that met it, so that what was
         carried out beside it is not lost; only when no request was sent at all is it raised.
         """

@@ -137,9 +137,10 @@ class GraphMailboxes(Mailboxes):
                 case Create():
                     requests.append(creator.carrying(operation.body))
                 case Update():
-                    requests.append(build.patch(build.contact(mailbox, operation.item_id), operation.body))
+                    requests.append(build.patch(build.contact_in(mailbox, folder_id, operation.item_id), operation.body))
                 case Delete():
-                    requests.append(build.delete(build.contact(mailbox, operation.item_id), permanent=self._permanent))
+                    contact = build.contact_in(mailbox, folder_id, operation.item_id)
+                    requests.append(build.delete(contact, permanent=self._permanent))
         results = await self._sender.send(mailbox, requests)
         return [_outcome(operation, result) for operation, result in zip(operations, results, strict=True)]
 
@@ -187,7 +188,7 @@ class GraphMailboxes(Mailboxes):
 def _outcome(operation: Operation, result: Answer | RollcallError) -> Outcome:
     if isinstance(result, RollcallError):
         if isinstance(operation, Delete) and isinstance(result, LedgerDoubtError):
-            return Outcome()  # gone already: a DELETE may also be answered 404 after it was carried out
+            return Outcome(missing=True)  # gone already: a DELETE may also be answered 404 after it was carried out
         return Outcome(error=result)
     if isinstance(operation, Create):
         item_id = result.body.get("id") if isinstance(result.body, dict) else None

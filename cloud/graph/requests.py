@@ -116,6 +116,11 @@ def contact(mailbox: str, item_id: str) -> str:
     return f"/users/{_segment(mailbox)}/contacts/{_segment(item_id)}"
 
 
+def contact_in(mailbox: str, folder_id: str, item_id: str) -> str:
+    """One contact, only while it is in this folder: the id, which is immutable, would find it wherever the user has moved it."""
+    return f"{contacts(mailbox, folder_id)}/{_segment(item_id)}"
+
+
 FOLDER_QUERY = "$select=id,displayName,parentFolderId&$expand=" + quote(
     f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')", safe="()$='"
 )

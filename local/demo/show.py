@@ -22,8 +22,9 @@ from local.demo.problems import DemoError
 
 _PLAIN_WIDTH = 130
 _PLAIN_EVERY = 3.0  # seconds
-_WRITES = ("POST /users/{id}/contactfolders/{id}/contacts", "PATCH /users/{id}/contacts/{id}")
-_REMOVALS = ("POST /users/{id}/contacts/{id}/permanentdelete", "DELETE /users/{id}/contacts/{id}")
+_ITEM = "/users/{id}/contactfolders/{id}/contacts/{id}"
+_WRITES = ("POST /users/{id}/contactfolders/{id}/contacts", f"PATCH {_ITEM}")
+_REMOVALS = (f"POST {_ITEM}/permanentdelete", f"DELETE {_ITEM}")
 
 
 class Show:

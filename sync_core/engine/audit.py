@@ -47,7 +47,7 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
 
     for key, entry in findings.edited.items():
         correct(key, entry)
-    still_there = await _look_at_missing(work, replica, left)
+    still_there = await look_at_missing(work, replica, left)
     for key in left:
         correct(key, still_there.get(key))
         if key not in still_there:
@@ -111,7 +111,7 @@ async def list_folder(
     if len(gone) > BATCH:
         await release_elsewhere(work, replica)
     else:
-        gone -= (await _look_at_missing(work, replica, listing.gone)).keys()
+        gone -= (await look_at_missing(work, replica, listing.gone)).keys()
     if refusals is not None:
         refusals.add(gone.intersection(clean))
         refusals.discard(listing.held)
@@ -187,7 +187,7 @@ async def _look_closely(work: Work, replica: Replica, item_ids: Sequence[str]) -
     return [item for item in found if item is not None and item.folder_id == replica.folder_id]
 
 
-async def _look_at_missing(work: Work, replica: Replica, missing: Mapping[str, Held]) -> dict[str, Held]:
+async def look_at_missing(work: Work, replica: Replica, missing: Mapping[str, Held]) -> dict[str, Held]:
     """At most 20 items of ours that are not in the folder: moved elsewhere they are the user's now, and our marks come off.
 
     Returns those that are in the folder after all.

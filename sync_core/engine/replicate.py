@@ -16,7 +16,7 @@ import orjson
 
 from sync_core import brakes, notes, planning
 from sync_core.engine import folders
-from sync_core.engine.audit import audit, list_folder
+from sync_core.engine.audit import audit, list_folder, look_at_missing
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
 from sync_core.engine.removal import leave_old_folder, release_elsewhere, remove_folder
 from sync_core.engine.work import BATCH, Work, must_look
@@ -236,6 +236,10 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
         steps = await asyncio.gather(*(_with_their_notes(work, replica, step) for step in steps))
     wanted = {item.key: item for _, item in batch if item is not None}
     outcomes = await work.mailboxes.write(replica.mailbox, replica.folder_id, steps)
+    # answered "not found" although it was carried out, or the user has moved it just now: then it is theirs
+    pairs = zip(steps, outcomes, strict=True)
+    missing = {step.key: Held(step.item_id, "") for step, outcome in pairs if isinstance(step, Delete) and outcome.missing}
+    await look_at_missing(work, replica, missing)
     aftermath = planning.after({}, steps, outcomes, wanted)
     failed = {step.key for step, _ in aftermath.failed}
     for step in steps:

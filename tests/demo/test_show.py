@@ -13,6 +13,7 @@ from local.demo.compare import choose, compare
 from local.demo.problems import DemoError
 from local.demo.show import Show, note, run_cells, share
 
+ITEM = "/users/{id}/contactfolders/{id}/contacts/{id}"
 CREATE = "POST /users/{id}/contactfolders/{id}/contacts"
 RUN: Json = {
     "state": "partial",
@@ -48,9 +49,9 @@ def test_a_first_run_is_measured_by_contacts_and_a_later_one_by_mailboxes() -> N
 
 
 def test_progress_in_words() -> None:
-    counters: Json = {"templates": {CREATE: 1200, "PATCH /users/{id}/contacts/{id}": 1}, "mailboxes": {"a": 1}, "requests": 1234}
+    counters: Json = {"templates": {CREATE: 1200, f"PATCH {ITEM}": 1}, "mailboxes": {"a": 1}, "requests": 1234}
     assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 contacts written, 1,234 Graph requests"
-    counters["templates"]["POST /users/{id}/contacts/{id}/permanentdelete"] = 2
+    counters["templates"][f"POST {ITEM}/permanentdelete"] = 2
     assert "1,201 contacts written, 2 removed, " in note(RUN, counters)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -259,3 +260,29 @@ async def test_a_create_that_was_not_carried_out_is_repeated_once_it_is_known_to
     run = await world.run()
     assert run.counts.created == 3
     assert len(world.names(mailbox)) == len(world.ours(mailbox)) == 3
+
+
+@pytest.mark.parametrize("definition", [{}, {"folder": None}])
+@pytest.mark.parametrize("change", ["change", "removal"])
+async def test_a_contact_moved_since_the_last_look_is_the_users_and_stays_as_it_is(
+    definition: dict[str, Any], change: str
+) -> None:
+    """A run by hand in the afternoon does not look first: the id still finds the contact where the user has put it."""
+    world = World()
+    mailboxes = world.hire_many(4, mailboxes=1)
+    await world.connect(definition)
+    await world.run()
+    await world.run(check=Check.CHANGES)
+    (moved,) = world.ours(mailboxes[0])[f"u:{mailboxes[1]}"]
+    box = world.tenant.mailbox(mailboxes[0])
+    box.move(moved, box.create_folder(box.contacts, "Friends"))
+    before = dict(moved.values)
+    if change == "change":
+        world.tenant.change_user(mailboxes[1], {"jobTitle": "Boss"})
+    else:
+        world.tenant.remove_user(mailboxes[1])
+    run = await world.run()
+    assert (run.state, moved.values, moved.folder.name) == (RunState.SUCCEEDED, before, "Friends")
+    assert marks.parse(moved.extended[marks.KEY_PROPERTY]) is None
+    returned = world.ours(mailboxes[0]).get(f"u:{mailboxes[1]}", [])
+    assert [contact.values["jobTitle"] for contact in returned] == (["Boss"] if change == "change" else [])

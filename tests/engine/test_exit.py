@@ -123,7 +123,9 @@ async def test_marks_alone_come_off() -> None:
 async def test_it_goes_on_where_it_was_broken_off(capsys: pytest.CaptureFixture[str]) -> None:
     world, mailboxes = await synced()
     world.tenant.set_mailbox_state(mailboxes[1], "outOfScope")
-    world.cloud.faults.add(Fault(FaultKind.ERROR, template="/users/{id}/contacts/{id}/permanentdelete", status=500, times=40))
+    world.cloud.faults.add(
+        Fault(FaultKind.ERROR, template="/users/{id}/contactfolders/{id}/contacts/{id}/permanentdelete", status=500, times=40)
+    )
     assert not await leave(world.context, TENANT, Exit.REMOVE)
     out = capsys.readouterr().out
     assert f"{mailboxes[1]} out_of_scope" in out

@@ -300,7 +300,7 @@ class Mailboxes(Protocol):
         An item that the user has moved into another folder is not found, and stays as it is.
 
         An error of a single operation stands in its outcome: AnswerLostError (a create), LedgerDoubtError (item or folder not
-        found), MailboxError with Reason.REFUSED (Graph will not have this item). A delete of an item that is not there is done. An
+        found), MailboxError with Reason.REFUSED (Graph refuses it). A delete of an item that is not there is done. An
         error that concerns the whole mailbox or tenant also stands in the outcome of each operation that met it, so that what was
         carried out beside it is not lost; only when no request was sent at all is it raised.
         """

@@ -116,14 +116,14 @@ def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[
         "displayName": display,
         "givenName": given,
         "surname": surname,
-        "companyName": _text(user.get("companyName")),
-        "department": _text(user.get("department")),
-        "jobTitle": _text(user.get("jobTitle")),
-        "officeLocation": _text(user.get("officeLocation")),
+        "companyName": _shared_text(user.get("companyName")),
+        "department": _shared_text(user.get("department")),
+        "jobTitle": _shared_text(user.get("jobTitle")),
+        "officeLocation": _shared_text(user.get("officeLocation")),
         "mobilePhone": mobile,
         "businessPhones": business[:MOST_BUSINESS_PHONES],
         "emailAddresses": [{"address": email, "name": display} for email in emails[:MOST_EMAIL_ADDRESSES]],
-        "businessAddress": {part: _text(user.get(source)) for part, source in _ADDRESS.items()},
+        "businessAddress": {part: _shared_text(user.get(source)) for part, source in _ADDRESS.items()},
     }
 
 
@@ -171,7 +171,7 @@ def canonical(field: str, value: Any) -> bytes:
     if not value:
         return b""
     if field == "businessAddress":
-        return _joined(_canonical_text(value.get(part)) for part in _ADDRESS)
+        return _address(*map(value.get, _ADDRESS))
     if field == "emailAddresses":
         return _joined(filter(None, (_canonical_text(email.get("address")).lower() for email in value)))
     if field == "businessPhones":
@@ -183,6 +183,11 @@ def canonical(field: str, value: Any) -> bytes:
     if field == "mobilePhone":
         return _joined((_canonical_text(_PUNCTUATION.sub("", value)),))
     return _joined((_canonical_text(value),))
+
+
+@lru_cache(maxsize=1 << 12)
+def _address(*parts: str | None) -> bytes:
+    return _joined(map(_canonical_text, parts))
 
 
 def _canonical_text(value: str | None) -> str:
@@ -208,6 +213,10 @@ def _text(value: str | None) -> str | None:
     if len(value) * 2 > LONGEST:  # pragma: no mutate (only saves time)
         value = value.encode(_UTF_16)[: LONGEST * 2].decode(_UTF_16, "ignore").rstrip()
     return value or None
+
+
+# What many people have in common need not be tidied up for each of them
+_shared_text = lru_cache(maxsize=1 << 14)(_text)
 
 
 def _country(user: Mapping[str, Any], default_country: str | None) -> str | None:

@@ -75,11 +75,12 @@ def merge(previous: Mapping[str, Any] | None, raw: Mapping[str, Any]) -> dict[st
             kept[name] = raw[name]
     if _EXTENSIONS in raw:
         extensions = raw[_EXTENSIONS] or {}
-        for name in EXTENSION_ATTRIBUTES:
-            kept[name] = (extensions.get(name) or "").strip()
+        if previous or any(extensions.values()):
+            for name in EXTENSION_ATTRIBUTES:
+                kept[name] = (extensions.get(name) or "").strip()
     if "assignedPlans" in raw:
         kept["mailbox"] = any(_is_mailbox_plan(plan) for plan in raw["assignedPlans"] or ())
-    return {name: kept[name] for name in _KEPT if kept.get(name)}
+    return {name: value for name in _KEPT if (value := kept.get(name))}
 
 
 def has_usable_mailbox(user: Mapping[str, Any]) -> bool:

@@ -35,7 +35,7 @@ class Fingerprinter:
             keyed = blake2b(key=key, digest_size=_TAG)
             keyed.update(name.encode() + b"\0")
             self._keyed.append((name, keyed if name in fields else None))
-        self._blank = self._tags_of({})
+        self._blank = [_NEUTRAL if keyed is None else keyed.digest() for _, keyed in self._keyed]
 
     def of(self, fields: Mapping[str, Any]) -> str:
         """The fingerprint of an item's owned fields, whether we are about to write them or have read them back."""
@@ -73,14 +73,13 @@ class Fingerprinter:
         return self._text([their if name in names else tag for name, tag, their in zip(FIELDS, ours, theirs, strict=True)])
 
     def _tags_of(self, fields: Mapping[str, Any]) -> list[bytes]:
-        tags = []
-        for name, keyed in self._keyed:
-            if keyed is None:
-                tags.append(_NEUTRAL)
-                continue
-            tag = keyed.copy()
-            tag.update(canonical(name, fields.get(name)))
-            tags.append(tag.digest())
+        tags = self._blank.copy()
+        for place, (name, keyed) in enumerate(self._keyed):
+            value = fields.get(name)
+            if value and keyed is not None:
+                tag = keyed.copy()
+                tag.update(canonical(name, value))
+                tags[place] = tag.digest()
         return tags
 
     def _text(self, tags: list[bytes]) -> str:

@@ -6,10 +6,11 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from local.demo import check, story
+from local.demo import check, second_list, story
 from local.demo.clients import SYNC, Admin, Json, Reader, StageHand
 from local.demo.compare import choose, compare
 from local.demo.problems import DemoError
@@ -21,7 +22,6 @@ from local.m365.tenant_file import TenantFile
 _SHOWN = 18  # contacts
 _LOOK_EVERY = 0.4  # seconds
 _PATIENCE = 900.0  # seconds
-_FINAL_GOOD = ("succeeded", "partial")
 
 
 def main(arguments: list[str]) -> int:
@@ -130,11 +130,59 @@ class Demo:
                 f"{three.folder}: {len(lines)} of {len(three.ours)} contacts in the mailbox of {name}, over Graph", lines
             )
 
+        self._play_second_list(admin, hand, reader, [user for user in targets if after[user]])
+
+    def _play_second_list(self, admin: Admin, hand: StageHand, reader: Reader, mailboxes: list[str]) -> None:
+        """A list of two sources, a held run, its release, and an undo."""
+        show, sync = self._show, second_list.SYNC
+        show.step("A second list: a group under a rule, and the contacts of a shared mailbox")
+        cast = second_list.cast(reader, reader.users(), mailboxes)
+        if cast is None:
+            show.say("left out, no group of a good size has somebody in it without a mobile number")
+            return
+        admin.define(sync, second_list.share_contacts(hand, cast))
+        show.say(
+            f"Preview, before anything is written ({cast.group['displayName']}, those with a mobile number, and Purchasing):"
+        )
+        for line in second_list.in_words(admin.preview(sync)):
+            show.say(line)
+        self._follow(admin, hand, lambda: admin.start("due", sync), "Run")
+        before = second_list.look(reader, cast)
+        self._judge(
+            second_list.check_names("each mailbox shows the group and the suppliers, each once", before, cast.everybody),
+            second_list.check_merged(cast, before),
+        )
+
+        show.step("A mishap")
+        show.say(second_list.empty_group(hand, cast))
+        held = self._follow(admin, hand, lambda: admin.start("due", sync), "Run", good=("held",))
+        show.say(f"Held ({held['reason']}): it would take {held['would']['peopleRemoved']} people out of every mailbox.")
+        self._judge(second_list.check_names("a held run changes nothing", second_list.look(reader, cast), cast.everybody))
+        released = self._follow(admin, hand, lambda: admin.judge(held["run"], "release"), "Released")
+        after = second_list.look(reader, cast)
+        self._judge(second_list.check_names("once released it does what it said", after, cast.after_mishap))
+        self._follow(admin, hand, lambda: admin.judge(released["run"], "undo"), "Undone")
+        self._judge(second_list.check_same(before, second_list.look(reader, cast)))
+
     def _run(self, admin: Admin, hand: StageHand, closely: str, title: str) -> Json:
-        """Start a run, follow it to its end, show and check its report. Raises DemoError when it does not end well."""
+        """Start a run of the first list, follow it to its end, show and check its report."""
+        run = self._follow(admin, hand, lambda: admin.start(closely), title)
+        counters = hand.counters()
+        self._judge(check.check_report(run, counters), check.check_manners(counters))
+        return run
+
+    def _follow(
+        self,
+        admin: Admin,
+        hand: StageHand,
+        start: Callable[[], str],
+        title: str,
+        good: tuple[str, ...] = ("succeeded", "partial"),
+    ) -> Json:
+        """Start a run, follow it to its end and show its report. Raises DemoError when it does not end well."""
         hand.reset()
+        run_id = start()
         deadline = time.monotonic() + _PATIENCE
-        run_id = admin.start(closely)
         with self._show.progress(title) as progress:
             while (run := admin.run(run_id))["state"] in ("queued", "running"):
                 if time.monotonic() > deadline:
@@ -142,13 +190,11 @@ class Demo:
                 progress.update(run, hand.counters())
                 time.sleep(_LOOK_EVERY)
         self._show.run(title, run)
-        if run["state"] not in _FINAL_GOOD:
+        if run["state"] not in good:
             raise DemoError(
                 f"the run is {run['state']}: {run['reason']} {run['detail'] or ''}".rstrip(),
                 "docs/operations.md says what this reason means",
             )
-        counters = hand.counters()
-        self._judge(check.check_report(run, counters), check.check_manners(counters))
         return run
 
     def _judge(self, *findings: check.Finding) -> None:

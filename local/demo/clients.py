@@ -15,7 +15,6 @@ from local.m365.tenant_file import TenantFile
 from sync_core.marks import KEY_PROPERTY
 
 SYNC = "colleagues"
-_MARK = f"{INSTALLATION}/{SYNC}/"
 _USER_FIELDS = (
     "id,displayName,givenName,surname,mail,userPrincipalName,proxyAddresses,mobilePhone,businessPhones,jobTitle,department,"
     "companyName,accountEnabled,userType,assignedPlans"
@@ -64,11 +63,24 @@ class Admin(_Client):
     def connect(self, folder: str) -> None:
         """Connect the tenant and define a sync of everybody into everybody's `folder`, that runs on request only."""
         self.ask("PUT", self._tenant, {})
-        self.ask("PUT", f"{self._tenant}/syncs/{SYNC}", {"name": "Colleagues", "folder": folder, "schedule": {"kind": "manual"}})
+        self.define(SYNC, {"name": "Colleagues", "folder": folder, "schedule": {"kind": "manual"}})
 
-    def start(self, check: str) -> str:
+    def define(self, sync: str, definition: Json) -> None:
+        """Create a sync."""
+        self.ask("PUT", f"{self._tenant}/syncs/{sync}", definition)
+
+    def start(self, check: str, sync: str = SYNC) -> str:
         """Start a run and return its id."""
-        return str(self.ask("POST", f"{self._tenant}/syncs/{SYNC}/runs", {"check": check})["run"])
+        return str(self.ask("POST", f"{self._tenant}/syncs/{sync}/runs", {"check": check})["run"])
+
+    def preview(self, sync: str) -> Json:
+        """What a run would do now."""
+        found: Json = self.ask("POST", f"{self._tenant}/syncs/{sync}/preview", {"first": 1})
+        return found
+
+    def judge(self, run: str, act: str) -> str:
+        """Release a held run or undo a run; returns the id of the run that does it."""
+        return str(self.ask("POST", f"{self._tenant}/runs/{run}/{act}")["run"])
 
     def run(self, run: str) -> Json:
         """A run as it stands."""
@@ -137,8 +149,14 @@ class Reader(_Client):
         """The whole directory."""
         return list(self._pages(f"users?$top=999&$select={_USER_FIELDS}"))
 
-    def mailbox(self, user: str) -> MailboxView | None:
-        """All contacts of a mailbox; None when it cannot be reached."""
+    def groups(self) -> Iterator[tuple[Json, list[str]]]:
+        """Every group with the ids of all its members."""
+        for group in list(self._pages("groups?$top=999&$select=id,displayName")):
+            yield group, [member["id"] for member in self._pages(f"groups/{group['id']}/transitiveMembers?$top=999&$select=id")]
+
+    def mailbox(self, user: str, sync: str = SYNC) -> MailboxView | None:
+        """All contacts of a mailbox as one of our syncs sees them; None when it cannot be reached."""
+        mark = f"{INSTALLATION}/{sync}/"
         default = self.ask("GET", f"users/{user}/contactFolders/contacts", accept=(200, 403, 404))
         if default is None:
             return None
@@ -147,11 +165,11 @@ class Reader(_Client):
         while waiting:
             folder = waiting.pop()
             path = f"users/{user}/contactFolders/{folder['id']}"
-            ours = folder is not default and _mark(folder).startswith(_MARK)
+            ours = folder is not default and _mark(folder).startswith(mark)
             if ours:
                 view.folder, view.folder_id = folder["displayName"], folder["id"]
             for contact in self._pages(f"{path}/contacts?$top=999&{_WITH_MARK}"):
-                if not _mark(contact).startswith(_MARK):
+                if not _mark(contact).startswith(mark):
                     view.foreign[contact["id"]] = contact
                 else:
                     (view.ours if ours else view.astray).append(contact)

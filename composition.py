@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cloud.settings import Settings
 from sync_core.engine.context import Context
 from sync_core.ports import VersionedSecrets
+from tenancy import residency
+from tenancy.services import Installation, Tenancy
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -34,6 +36,11 @@ class Identity:
 def context() -> Context:
     """The services of this process, built on first use. Raises InputError that names a wrong or missing setting."""
     return build(Settings.from_environment(os.environ))
+
+
+def tenancy() -> Tenancy:
+    """What connects tenants, over the services of this process. Raises InputError that names a wrong or missing setting."""
+    return _tenancy(context(), Settings.from_environment(os.environ))
 
 
 @cache
@@ -75,7 +82,10 @@ def build(settings: Settings) -> Context:
     async def purge(tenant: str, sync: str | None) -> None:
         await purge_caches(tables, tenant, sync)
 
-    return Context(
+    async def admit(tenant: str) -> None:
+        await residency.admit(_tenancy(core, settings), tenant)
+
+    core = Context(
         tables=tables,
         queues=queues,
         graph=graph,
@@ -85,9 +95,33 @@ def build(settings: Settings) -> Context:
         lease=timedelta(seconds=settings.lease_seconds),
         owner=token_hex(8),
         purge=purge,
+        admit=admit,
     )
+    return core
 
 
+def _tenancy(core: Context, settings: Settings) -> Tenancy:
+    from cloud.documents import fetch
+    from cloud.graph.graph import Graph
+    from cloud.webhook import PublicWebhook
+
+    async def erase(tenant: str) -> None:
+        await core.purge(tenant, None)
+
+    graph = cast("Graph", core.graph)
+    installation = Installation(
+        settings.client_id,
+        settings.authority,
+        settings.region,
+        settings.tenants,
+        address=settings.address,
+        eu_address=settings.eu_address,
+        graph=graph.resource,
+    )
+    return Tenancy(core, installation, _secrets(settings), graph.access(), PublicWebhook(), fetch, erase)
+
+
+@cache
 def _secrets(settings: Settings) -> VersionedSecrets:
     if settings.secrets_file is not None:
         from cloud.file_secrets import FileSecrets

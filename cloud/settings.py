@@ -41,7 +41,10 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The app's settings; of `vault_url` and `secrets_file` one is set, and of the three last names of credentials one."""
+    """The app's settings; of `vault_url` and `secrets_file` one is set, and of the three names of credentials one.
+
+    `tenants` are those that may connect themselves, None for any. `address` is where people reach the app.
+    """
 
     storage: StorageSettings
     installation: str
@@ -55,6 +58,9 @@ class Settings:
     certificate_name: str = ""
     identity_client_id: str = ""
     lease_seconds: int = LEASE_SECONDS
+    tenants: frozenset[str] | None = frozenset()
+    address: str = ""
+    eu_address: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -75,6 +81,9 @@ class Settings:
             graph=source.url("ROLLCALL_GRAPH", GRAPH),
             authority=source.url("ROLLCALL_AUTHORITY", AUTHORITY),
             lease_seconds=source.whole("ROLLCALL_LEASE_SECONDS", LEASE_SECONDS, least=5, most=3600),
+            tenants=_tenants(source.get("ROLLCALL_TENANTS")),
+            address=_checked_url("ROLLCALL_ADDRESS", address) if (address := source.get("ROLLCALL_ADDRESS")) else "",
+            eu_address=_checked_url("ROLLCALL_EU_ADDRESS", eu) if (eu := source.get("ROLLCALL_EU_ADDRESS")) else "",
             **_credential(source),
         )
 
@@ -161,6 +170,15 @@ def _secrets(value: str) -> tuple[str, Path | None]:
             raise InputError("ROLLCALL_SECRETS", "must name a file after file:")
         return "", Path(path)
     return _checked_url("ROLLCALL_SECRETS", value), None
+
+
+def _tenants(value: str) -> frozenset[str] | None:
+    if value.lower() == "any":
+        return None
+    try:
+        return frozenset(str(UUID(part.strip())) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise InputError("ROLLCALL_TENANTS", "must be tenant ids separated by commas, or any") from None
 
 
 def _credential(source: _Environment) -> dict[str, str]:

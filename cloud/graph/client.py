@@ -44,14 +44,14 @@ class Client:
         self._origin = _origin(self.base_url)
         ours = transport or AiohttpTransport()
         self._connections: Connections = ours if isinstance(ours, AiohttpTransport) else HttpxConnections(ours)
-        resource = self.base_url.rsplit("/", 1)[0] if self.base_url.startswith("https:") else "https://graph.microsoft.com"
+        self.resource = self.base_url.rsplit("/", 1)[0] if self.base_url.startswith("https:") else "https://graph.microsoft.com"
         self._tokens = Tokens(
             application,
             secrets,
             clock,
             httpx.AsyncClient(transport=ours),
             authority=_checked(authority, "authority"),
-            scope=f"{resource}/.default",
+            scope=f"{self.resource}/.default",
         )
         self._telemetry: Mapping[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,6 +91,10 @@ class Client:
     async def renew(self, tenant: str) -> None:
         """Replace the tenant's token, which an item of a batch found refused."""
         await self._tokens.get(tenant, rejected=await self._tokens.get(tenant))
+
+    async def new_token(self, tenant: str) -> str:
+        """A token that is issued now, with the permissions as they are now. Raises TenantError or TransientError."""
+        return await self._tokens.issue(tenant)
 
     def owns(self, link: str) -> bool:
         """Whether a link leads to the same Graph as our own requests. Links carry the token to wherever they point."""

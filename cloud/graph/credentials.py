@@ -121,6 +121,11 @@ class Tokens:
                     token = await self._renew(tenant)
         return token.value
 
+    async def issue(self, tenant: str) -> str:
+        """A token that is issued now; others go on with it. Raises TenantError or TransientError."""
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            return (await self._renew(tenant)).value
+
     def _usable(self, tenant: str, rejected: str) -> _Token | None:
         token = self._tokens.get(tenant)
         if token is None or token.value == rejected or token.until <= self._clock.now().timestamp():

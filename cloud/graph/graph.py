@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cloud.graph.access import GraphAccess
 from cloud.graph.batch import Gates
 from cloud.graph.client import Client
 from cloud.graph.credentials import Application
@@ -40,6 +41,7 @@ class Graph(MicrosoftGraph):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._client = Client(application, secrets, clock, base_url=base_url, authority=authority, transport=transport)
+        self.resource = self._client.resource
         self._clock = clock
         self._gates = Gates()
         if permanent_delete is None:
@@ -53,6 +55,10 @@ class Graph(MicrosoftGraph):
     def mailboxes(self, tenant: str) -> Mailboxes:
         """The tenant's mailboxes, with a fresh account of what is spent."""
         return GraphMailboxes(tenant, self._client, self._gates, self._clock, permanent_delete=self._permanent_delete)
+
+    def access(self) -> GraphAccess:
+        """What the app may do in tenants."""
+        return GraphAccess(self._client)
 
     async def close(self) -> None:
         """Close every connection."""

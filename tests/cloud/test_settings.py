@@ -52,6 +52,14 @@ def test_what_may_be_set_besides() -> None:
     assert read(ROLLCALL_CLIENT_SECRET_NAME="", ROLLCALL_CERTIFICATE_NAME="graph-cert").certificate_name == "graph-cert"
 
 
+def test_who_may_connect_themselves_and_where() -> None:
+    assert (read().tenants, read().address, read().eu_address) == (frozenset(), "", "")
+    assert read(ROLLCALL_TENANTS=f" {CLIENT.upper()}, {IDENTITY},").tenants == frozenset({CLIENT, IDENTITY})
+    assert read(ROLLCALL_TENANTS="Any").tenants is None
+    settings = read(ROLLCALL_ADDRESS="https://rollcall.example/", ROLLCALL_EU_ADDRESS="https://eu.rollcall.example")
+    assert (settings.address, settings.eu_address) == ("https://rollcall.example", "https://eu.rollcall.example")
+
+
 @pytest.mark.parametrize(
     "connection_string",
     [
@@ -115,6 +123,9 @@ WRONG: list[tuple[str, dict[str, str]]] = [
         ]
     ),
     ("ROLLCALL_REGION", {"ROLLCALL_REGION": "West Europe"}),
+    *(("ROLLCALL_TENANTS", {"ROLLCALL_TENANTS": value}) for value in ["all", f"{CLIENT},contoso", "*"]),
+    ("ROLLCALL_ADDRESS", {"ROLLCALL_ADDRESS": "http://rollcall.example"}),
+    ("ROLLCALL_EU_ADDRESS", {"ROLLCALL_EU_ADDRESS": "eu.rollcall.example"}),
     ("ROLLCALL_CLIENT_ID", {"ROLLCALL_CLIENT_ID": "contoso-app"}),
     *(("ROLLCALL_GRAPH", {"ROLLCALL_GRAPH": value}) for value in ["http://graph.microsoft.com/v1.0", "graph", "https://g:x"]),
     ("ROLLCALL_AUTHORITY", {"ROLLCALL_AUTHORITY": "http://localhost.evil.example"}),

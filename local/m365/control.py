@@ -11,6 +11,8 @@
 | POST /control/advance `{"seconds": 3600}` | set the clock ahead |
 | POST /control/directory `{"tenant", "operations": [...]}` | act as the directory's admin |
 | POST /control/mailbox `{"tenant", "user", "operations": [...]}` | act as the user's phone, or as Exchange |
+| POST /control/token `{"tenant", "user" or "client", "defect"}` | a token for the app's API, right or wrong (`entra.minting`) |
+| POST /control/keys `{"keep": true}` | sign tokens with a new key; without `keep` the old one is gone at once |
 | GET /control/mailbox?tenant=..&user=.. | the whole mailbox as it is |
 """
 
@@ -25,6 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from local.m365 import schema
 from local.m365.contacts_api import contact_values, show
 from local.m365.delta import Expiry
+from local.m365.entra.errors import EntraError
+from local.m365.entra.minting import mint
 from local.m365.faults import Fault, FaultKind
 from local.m365.mailbox import Folder, Mailbox, MailboxState
 from local.m365.service import Microsoft365
@@ -211,6 +215,21 @@ class MailboxOrder(_Strict):
     operations: list[PhoneAct]
 
 
+class TokenOrder(_Strict):
+    """A token for the app's API: of a person (by id or user principal name), or of a client."""
+
+    tenant: str
+    user: str = ""
+    client: str = ""
+    defect: str = ""
+
+
+class KeyOrder(_Strict):
+    """A new signing key. Is the old one still published?"""
+
+    keep: bool = True
+
+
 def handle(service: Microsoft365, request: Request) -> Reply:
     """Answer a control request."""
     path, _, query = request.path.partition("?")
@@ -243,6 +262,14 @@ def handle(service: Microsoft365, request: Request) -> Reply:
             case "POST", "mailbox":
                 acts = _read(MailboxOrder, request)
                 return Reply(200, {"ids": [_use(service.tenant(acts.tenant), acts.user, act) for act in acts.operations]})
+            case "POST", "token":
+                wanted = _read(TokenOrder, request)
+                tenant, keys = service.tenant(wanted.tenant), service.entra.keys
+                options = {"user": wanted.user, "client": wanted.client, "defect": wanted.defect}
+                return Reply(200, {"token": mint(keys, tenant, service.now(), **options)})
+            case "POST", "keys":
+                service.entra.keys.rotate(keep=_read(KeyOrder, request).keep)
+                return Reply(204)
             case "GET", "mailbox":
                 options = read_query(query)
                 return Reply(200, picture(service.tenant(options["tenant"]).mailbox(options["user"])))
@@ -254,6 +281,8 @@ def handle(service: Microsoft365, request: Request) -> Reply:
         return GraphError(404, "NotFound", f"There is no {error}.").reply()
     except ValueError as error:
         return GraphError(400, "BadRequest", str(error)).reply()
+    except EntraError as error:
+        return GraphError(404, "NotFound", error.description).reply()
     except GraphError as error:
         return error.reply()
     return GraphError(404, "NotFound", f"There is no control '{request.method} {path}'.").reply()

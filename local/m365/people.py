@@ -17,6 +17,10 @@ COMPANY = "Lindenhof Group"
 TENANT_ID = UUID("5f1a0c1e-7d0b-4c55-9a43-0d9b2f6a1e10")
 CLIENT_ID = UUID("0f5d6c88-31a1-4f0e-8a6e-6a3b0a2c9d44")
 CLIENT_SECRET = "demo-secret"
+AUTOMATION_ID = UUID("7c0b6e55-1f7a-4f0e-9d0b-3a5b0f6c2e18")
+AUTOMATION_SECRET = "demo-automation"
+DASHBOARDS = ("http://localhost/dashboard/", "http://127.0.0.1/dashboard/")
+ROLES = ("Rollcall.Admin", "Rollcall.Compliance", "Rollcall.Viewer")
 # Accounts that look as if they had a mailbox, and have none that answers.
 UNREACHABLE = ("none", "onPremises", "outOfScope", "none", "onPremises")
 _PLAIN = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ı": "i", "đ": "d", "æ": "ae"})
@@ -40,10 +44,25 @@ def demo(people: int = 250, mailboxes: int = 40, *, seed: int = 20261102) -> dic
         "id": str(TENANT_ID),
         "displayName": COMPANY,
         "regionScope": "EU",
-        "app": {"clientId": str(CLIENT_ID), "clientSecret": CLIENT_SECRET},
+        "app": _app(employees),
+        "administrators": [user["userPrincipalName"] for user in employees[:1]],
         "users": users,
         "groups": _groups(employees),
         "orgContacts": _org_contacts(),
+    }
+
+
+def _app(employees: list[dict[str, Any]]) -> dict[str, Any]:
+    """The registration; the first three employees have its roles."""
+    names = [user["userPrincipalName"] for user in employees[:3]]
+    return {
+        "clientId": str(CLIENT_ID),
+        "clientSecret": CLIENT_SECRET,
+        "redirectUris": {"spa": list(DASHBOARDS), "native": ["http://localhost"], "web": []},
+        "roles": {role: [name] for role, name in zip(ROLES, names, strict=False)},
+        "automation": [
+            {"clientId": str(AUTOMATION_ID), "clientSecret": AUTOMATION_SECRET, "roles": ["Rollcall.Admin"]},
+        ],
     }
 
 

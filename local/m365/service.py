@@ -12,15 +12,17 @@ from typing import IO, Any
 
 import orjson
 
-from local.m365 import batch, routes, tokens
+from local.m365 import batch, routes
 from local.m365.call import Call, Caller
 from local.m365.counters import Counters
 from local.m365.delta import Expiry
+from local.m365.entra.service import Entra
 from local.m365.faults import Fault, FaultKind, Faults
 from local.m365.limits import DirectoryLimits, MailboxLimits, resource_units, throttled
 from local.m365.mailbox import Mailbox, MailboxState, not_found
 from local.m365.routes import Route
 from local.m365.tenant import App, Tenant
+from local.m365.tokens import TokenChecker
 from local.m365.wire import ConnectionDropped, GraphError, Reply, Request, Response, read_json, read_query
 from sync_core.ports import Clock
 
@@ -54,7 +56,8 @@ class Microsoft365:
         self.counters = Counters()
         self.tenants: dict[str, Tenant] = {}
         self._record_file = record
-        self._checker = tokens.TokenChecker()
+        self.entra = Entra(self.tenants)
+        self._checker = TokenChecker(self.entra.keys)
         self._shuffle = Random(seed)
         self._late: list[tuple[datetime, int, Call, Route]] = []
         self._numbers = count(1)
@@ -108,7 +111,7 @@ class Microsoft365:
         self.settle()
         path = request.path.partition("?")[0]
         if not path.startswith(f"{VERSION}/"):
-            return self._identity(request, path).response()
+            return self._sign_in(request, path)
         self.counters.http_calls += 1
         try:
             caller = self._checker.check(request.headers.get("authorization", ""), self.now())
@@ -132,19 +135,14 @@ class Microsoft365:
             self.counters.statuses[reply.status] += 1
         return reply.response()
 
-    def _identity(self, request: Request, path: str) -> Reply:
+    def _sign_in(self, request: Request, path: str) -> Response:
         """What login.microsoftonline.com answers."""
-        key, _, rest = path.strip("/").partition("/")
-        if rest not in ("oauth2/v2.0/token", "v2.0/.well-known/openid-configuration", "discovery/v2.0/keys"):
+        response = self.entra.handle(request, self.now())
+        if response is None:
             self.counters.violations.append(f"{request.method} {path}")
-            return GraphError(404, "NotFound", "There is nothing here.").reply()
+            return GraphError(404, "NotFound", "There is nothing here.").reply().response()
         self.counters.token_calls += 1
-        tenant = self.tenants.get(key.lower())
-        if tenant is None:
-            return tokens.refusal(90002, self.now())
-        if rest == "oauth2/v2.0/token":
-            return tokens.grant(tenant, request, self.now()) if request.method == "POST" else tokens.refusal(70003, self.now())
-        return Reply(200, tokens.keys() if rest.endswith("keys") else tokens.metadata(tenant, request.base))
+        return response
 
     async def _serve_batch(self, request: Request, tenant: Tenant, caller: Caller) -> Reply:
         if request.method != "POST":

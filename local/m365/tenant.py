@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 from local.m365.calendars.store import Calendars
 from local.m365.directory import Directory
+from local.m365.entra.apps import SignIns
 from local.m365.faults import FaultKind, Faults
 from local.m365.limits import DirectoryLimits, MailboxLimits
 from local.m365.mailbox import Contact, Folder, Mailbox, MailboxState
@@ -25,6 +26,7 @@ NAMESPACE = UUID("6b0f5b52-6f0c-4a35-9d36-7c1b2f6f7d11")
 class App:
     """The app's registration in the tenant: what its tokens hold, and whether it gets any.
 
+    `requested` are the permissions that the registration asks for: an admin's consent turns them into `permissions`.
     `scoped` are permissions given through RBAC for Applications: they work on mailboxes in scope and are in no token
     (https://learn.microsoft.com/exchange/permissions-exo/application-rbac).
     """
@@ -34,6 +36,8 @@ class App:
     permissions: frozenset[str] = ALL_PERMISSIONS
     scoped: frozenset[str] = frozenset()
     consent: str = "granted"  # "granted", "revoked" or "disabled"
+    requested: frozenset[str] = ALL_PERMISSIONS
+    sign_ins: SignIns = field(default_factory=SignIns)
 
 
 @dataclass(slots=True)

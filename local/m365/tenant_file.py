@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from local.m365 import contacts_api, schema
+from local.m365.entra.apps import Automation, Redirects
 from local.m365.mailbox import Folder, Mailbox, MailboxState
 from local.m365.service import Microsoft365
 from local.m365.tenant import ALL_PERMISSIONS, NAMESPACE, App, Tenant
@@ -30,13 +31,32 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+class RedirectsPart(_Part):
+    """Where sign-ins and consents may lead back to, by platform."""
+
+    spa: tuple[Text, ...] = ()
+    native: tuple[Text, ...] = ("http://localhost",)
+    web: tuple[Text, ...] = ()
+
+
+class AutomationPart(_Part):
+    """Another application that calls the app."""
+
+    client_id: UUID
+    client_secret: Text
+    roles: frozenset[str] = frozenset()
+
+
 class AppPart(_Part):
-    """The app registration."""
+    """The app registration. `roles` names, for each app role, the people who have it."""
 
     client_id: UUID = UUID("00000000-0000-0000-0000-0000000000aa")
     client_secret: Text = "secret"
     permissions: frozenset[str] = ALL_PERMISSIONS
     scoped_permissions: frozenset[str] = frozenset()
+    redirect_uris: RedirectsPart = RedirectsPart()
+    roles: dict[str, list[str]] = {}
+    automation: list[AutomationPart] = []
 
 
 class FolderPart(_Part):
@@ -115,6 +135,7 @@ class TenantFile(_Part):
     display_name: Text
     region_scope: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,4}$")] = "EU"
     app: AppPart = AppPart()
+    administrators: list[str] = []
     users: list[UserPart] = Field(default=[])
     groups: list[GroupPart] = []
     org_contacts: list[OrgContactPart] = []
@@ -154,7 +175,13 @@ def parse(source: bytes | dict[str, Any]) -> TenantFile:
 
 def install(service: Microsoft365, file: TenantFile) -> Tenant:
     """Found the tenant. Raises TenantFileError for members nobody knows and for ids that are there twice."""
-    app = App(str(file.app.client_id), file.app.client_secret, file.app.permissions, file.app.scoped_permissions)
+    app = App(
+        str(file.app.client_id),
+        file.app.client_secret,
+        file.app.permissions,
+        file.app.scoped_permissions,
+        requested=file.app.permissions,
+    )
     tenant = service.add_tenant(str(file.id), file.display_name, app, region=file.region_scope)
     for index, user in enumerate(file.users):
         values = {"userPrincipalName": user.user_principal_name, **user.values}
@@ -184,7 +211,29 @@ def install(service: Microsoft365, file: TenantFile) -> Tenant:
             except KeyError:
                 raise TenantFileError([f"groups.{index}.members.{place}: nobody is called '{name}'"]) from None
         tenant.directory.join(key, members)
+    _let_sign_in(tenant, file)
     return tenant
+
+
+def _let_sign_in(tenant: Tenant, file: TenantFile) -> None:
+    signs, part = tenant.app.sign_ins, file.app
+    signs.redirects = Redirects(part.redirect_uris.spa, part.redirect_uris.native, part.redirect_uris.web)
+    signs.administrators = {_user_id(tenant, name, f"administrators.{place}") for place, name in enumerate(file.administrators)}
+    for role, names in part.roles.items():
+        for place, name in enumerate(names):
+            user = _user_id(tenant, name, f"app.roles.{role}.{place}")
+            signs.roles[user] = signs.roles.get(user, frozenset()) | {role}
+    for client in part.automation:
+        key = str(client.client_id)
+        service_principal = str(uuid5(NAMESPACE, f"{tenant.id}/servicePrincipals/{key}"))
+        signs.automation[key] = Automation(key, client.client_secret, service_principal, client.roles)
+
+
+def _user_id(tenant: Tenant, name: str, place: str) -> str:
+    user = tenant.directory.user(name)
+    if user is None:
+        raise TenantFileError([f"{place}: nobody is called '{name}'"])
+    return str(user["id"])
 
 
 def _fill(mailbox: Mailbox, user: UserPart) -> None:

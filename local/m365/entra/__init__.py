@@ -1,0 +1,1 @@
+"""Microsoft Entra ID: keys, tokens, sign-in and consent, for one registration of the app and the clients that call it."""

@@ -8,7 +8,6 @@ is removed in the mailbox too. `fileAs` is left to Exchange, which files by name
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,10 @@ from sync_core.countries import region
 from sync_core.encoding import kept
 from sync_core.model import Item
 from sync_core.phones import international
+from sync_core.texts import LONGEST
+from sync_core.texts import canonical as _canonical_text
+from sync_core.texts import joined as _joined
+from sync_core.texts import line as _text
 
 if TYPE_CHECKING:
     from sync_core.fields import Fields
@@ -45,11 +48,6 @@ MOST_EMAIL_ADDRESSES = 3
 MOST_BUSINESS_PHONES = 2
 """Graph refuses more: https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/560."""
 
-LONGEST = 255
-"""UTF-16 units of one value. Graph documents no limit (microsoft-graph-docs-contrib issue 3685); 255 is a common one in MAPI."""
-
-_UTF_16 = "utf-16-le"
-
 # From the properties of physicalAddress to those of a user
 _ADDRESS = {
     "street": "streetAddress",
@@ -59,8 +57,6 @@ _ADDRESS = {
     "countryOrRegion": "country",
 }
 
-# Control characters, line and paragraph separators, and what is no character at all: Graph refuses bodies with some of them
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _PUNCTUATION = re.compile(r"[\s().\-/]")
 
 
@@ -188,31 +184,6 @@ def canonical(field: str, value: Any) -> bytes:
 @lru_cache(maxsize=1 << 12)
 def _address(*parts: str | None) -> bytes:
     return _joined(map(_canonical_text, parts))
-
-
-def _canonical_text(value: str | None) -> str:
-    if not value:
-        return ""
-    if not value.isascii():
-        value = unicodedata.normalize("NFC", value)
-    return " ".join(value.split())
-
-
-def _joined(parts: Iterable[str]) -> bytes:
-    # A user's own text may hold half of a surrogate pair
-    return "\n".join(parts).rstrip().encode(errors="surrogatepass")
-
-
-def _text(value: str | None) -> str | None:
-    """One line of printable text in NFC, cut at the limit; None when nothing is left."""
-    if not value:
-        return None
-    if not (value.isascii() and value.isprintable()):
-        value = unicodedata.normalize("NFC", _UNPRINTABLE.sub(" ", value))
-    value = " ".join(value.split())
-    if len(value) * 2 > LONGEST:  # pragma: no mutate (only saves time)
-        value = value.encode(_UTF_16)[: LONGEST * 2].decode(_UTF_16, "ignore").rstrip()
-    return value or None
 
 
 # What many people have in common need not be tidied up for each of them

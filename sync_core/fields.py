@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from sync_core.contacts import FIELDS, LONGEST, OWNED_FIELDS, value_of
+from sync_core.contacts import FIELDS, OWNED_FIELDS, value_of
 from sync_core.directory import EXTENSION_ATTRIBUTES, TEXTS
+from sync_core.texts import LONGEST
 
 MOST_CONSTANTS = 20
 

@@ -1,9 +1,9 @@
 """Fingerprints: what an item's content was when we wrote it, without saying what it was.
 
-``<key id>.<schema>.<tags>``: one keyed 4-byte tag per field, in the order of `contacts.FIELDS`, in base64url. A field that the
-sync does not own has the neutral tag, zero, and neutral tags at the end are left out. Equal fingerprints mean equal items; a tag
-that differs names the field that does, or, neutral in one of the two, a field that is owned by now or no longer. Whoever reads a
-fingerprint in a mailbox cannot test guesses against it without the tenant's key.
+``<key id>.<schema>.<tags>``: one keyed 4-byte tag per field, in the order of the fields of its kind, in base64url. A field that
+the sync does not own has the neutral tag, zero, and neutral tags at the end are left out. Equal fingerprints mean equal items; a
+tag that differs names the field that does, or, neutral in one of the two, a field that is owned by now or no longer. Whoever
+reads a fingerprint in a mailbox cannot test guesses against it without the tenant's key.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from sync_core.contacts import FIELDS, OWNED_FIELDS, canonical
-
-SCHEMA = "a"
-"""Names the fields, their order and canonical form. Whoever changes these takes the next letter: all is then rewritten once.
-A field that comes last changes nothing for those who do not own it."""
+from sync_core.kinds import CONTACTS, Kind
 
 _TAG = 4
 _NEUTRAL = bytes(_TAG)
 
 
 class Fingerprinter:
-    """Makes and compares the fingerprints of one sync, which owns `fields`, with the key of its tenant."""
+    """Makes and compares the fingerprints of one sync, which owns `fields` of items of a `kind`, with the key of its tenant."""
 
-    def __init__(self, key: bytes, key_id: str, fields: Collection[str] = OWNED_FIELDS) -> None:
-        self.fields = tuple(name for name in FIELDS if name in fields)
-        self._prefix = f"{key_id}.{SCHEMA}."
+    def __init__(self, key: bytes, key_id: str, fields: Collection[str] = (), kind: Kind = CONTACTS) -> None:
+        owned = fields or kind.owned
+        self.fields = tuple(name for name in kind.fields if name in owned)
+        self._all = kind.fields
+        self._canonical = kind.canonical
+        self._prefix = f"{key_id}.{kind.schema}."
         self._keyed = []
-        for name in FIELDS[: FIELDS.index(self.fields[-1]) + 1]:
+        for name in self._all[: self._all.index(self.fields[-1]) + 1]:
             keyed = blake2b(key=key, digest_size=_TAG)
             keyed.update(name.encode() + b"\0")
-            self._keyed.append((name, keyed if name in fields else None))
+            self._keyed.append((name, keyed if name in owned else None))
         self._blank = [_NEUTRAL if keyed is None else keyed.digest() for _, keyed in self._keyed]
 
     def of(self, fields: Mapping[str, Any]) -> str:
@@ -50,19 +49,19 @@ class Fingerprinter:
         ours, theirs = self._tags(one), self._tags(other)
         if ours is None or theirs is None:
             return None
-        return tuple(name for name, tag, their_tag in zip(FIELDS, ours, theirs, strict=True) if tag != their_tag)
+        return tuple(name for name, tag, their_tag in zip(self._all, ours, theirs, strict=True) if tag != their_tag)
 
     def edited(self, written: str | None, found: str) -> tuple[str, ...]:
         """The fields that differ between what was `written` and what was `found`, of those owned then and now."""
         before, after = self._tags(written), self._tags(found)
         if before is None or after is None:
             return ()
-        pairs = zip(FIELDS, before, after, strict=True)
+        pairs = zip(self._all, before, after, strict=True)
         return tuple(name for name, tag, found_tag in pairs if tag != found_tag and _NEUTRAL not in (tag, found_tag))
 
     def is_blank(self, fingerprint: str, name: str) -> bool:
         """Whether the item is known to have nothing in this field."""
-        tags, at = self._tags(fingerprint), FIELDS.index(name)
+        tags, at = self._tags(fingerprint), self._all.index(name)
         return tags is not None and at < len(self._blank) and tags[at] == self._blank[at]
 
     def combined(self, fingerprint: str, other: str, names: Collection[str]) -> str:
@@ -70,7 +69,7 @@ class Fingerprinter:
         ours, theirs = self._tags(fingerprint), self._tags(other)
         if ours is None or theirs is None:
             raise ValueError("cannot combine a fingerprint that is not known")
-        return self._text([their if name in names else tag for name, tag, their in zip(FIELDS, ours, theirs, strict=True)])
+        return self._text([their if name in names else tag for name, tag, their in zip(self._all, ours, theirs, strict=True)])
 
     def _tags_of(self, fields: Mapping[str, Any]) -> list[bytes]:
         tags = self._blank.copy()
@@ -78,7 +77,7 @@ class Fingerprinter:
             value = fields.get(name)
             if value and keyed is not None:
                 tag = keyed.copy()
-                tag.update(canonical(name, value))
+                tag.update(self._canonical(name, value))
                 tags[place] = tag.digest()
         return tags
 
@@ -96,7 +95,7 @@ class Fingerprinter:
             tags = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (binascii.Error, ValueError):
             return None
-        if not tags or len(tags) % _TAG or len(tags) > len(FIELDS) * _TAG or len(text) != -(-len(tags) * 4 // 3):
+        if not tags or len(tags) % _TAG or len(tags) > len(self._all) * _TAG or len(text) != -(-len(tags) * 4 // 3):
             return None
-        tags = tags.ljust(len(FIELDS) * _TAG, b"\0")
+        tags = tags.ljust(len(self._all) * _TAG, b"\0")
         return [tags[at : at + _TAG] for at in range(0, len(tags), _TAG)]

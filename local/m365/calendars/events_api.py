@@ -235,8 +235,8 @@ def show(call: Call, shown: Shown) -> dict[str, Any]:
         at = zones.local(values[side]) if values.get("isAllDay") else zones.moment(values[side])
         found[side] = zones.shown(at, name)
     text = values.get("body") or {"contentType": "html", "content": ""}
-    found["body"] = _as_text(text) if prefer.text_bodies else _as_html(text)
-    found["bodyPreview"] = _as_text(text)["content"][:255]
+    found["body"] = as_text(text) if prefer.text_bodies else _as_html(text)
+    found["bodyPreview"] = as_text(text)["content"][:255]
     return found
 
 
@@ -260,7 +260,8 @@ def event_values(body: Any) -> tuple[dict[str, Any], dict[str, str]]:
     return values, extended_values(body)
 
 
-def _as_text(body: dict[str, Any]) -> dict[str, str]:
+def as_text(body: dict[str, Any]) -> dict[str, str]:
+    """A body as text."""
     content = body.get("content") or ""
     if str(body.get("contentType")).lower() == "html":
         content = unescape(_TAG.sub("", _TAGS.sub("\n", content)))

@@ -1,0 +1,96 @@
+"""What a view of a calendar says of one event or occurrence, in a form that depends on nothing but its content.
+
+Series come as their occurrences. Names of people stay, their addresses do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from sync_core import texts
+from sync_core.windows import DAY, moment
+
+ASKED: tuple[str, ...] = (
+    *("id", "iCalUId", "type", "seriesMasterId", "originalStart", "originalStartTimeZone", "start", "end", "isAllDay"),
+    *("subject", "body", "location", "showAs", "categories", "sensitivity", "organizer", "attendees", "responseStatus"),
+    *("isCancelled", "onlineMeeting", "onlineMeetingUrl", "webLink"),
+)
+"""The properties that `occurrence_of` reads; body as text and times in UTC."""
+
+LONGEST_BODY = 8_000
+LONGEST_LINK = 2_000
+_MOST_NAMES = 100
+_NOON = "12:00:00"
+
+Occurrence = dict[str, Any]
+
+
+def occurrence_of(raw: Mapping[str, Any]) -> Occurrence:
+    """An event of a view. `start` and `end` are times in UTC without offset, or days where it lasts all day."""
+    all_day = bool(raw.get("isAllDay"))
+    start, end = (_time(raw.get(side), all_day=all_day) for side in ("start", "end"))
+    online = raw.get("onlineMeeting") or {}
+    return {
+        "start": start,
+        "end": max(end, _next_day(start)) if all_day else end,
+        "zone": _zone(raw.get("originalStartTimeZone")) if all_day else "UTC",
+        "subject": texts.line(raw.get("subject")) or "",
+        "text": _text((raw.get("body") or {}).get("content")),
+        "location": texts.line((raw.get("location") or {}).get("displayName")) or "",
+        "showAs": raw.get("showAs") or "busy",
+        "categories": sorted({name for name in map(texts.line, raw.get("categories") or ()) if name}),
+        "sensitivity": raw.get("sensitivity") or "normal",
+        "organizer": _name(raw.get("organizer")),
+        "attendees": list(_names(raw.get("attendees")))[:_MOST_NAMES],
+        "response": (raw.get("responseStatus") or {}).get("response") or "none",
+        "cancelled": bool(raw.get("isCancelled")),
+        "join": texts.line(online.get("joinUrl") or raw.get("onlineMeetingUrl"), LONGEST_LINK) or "",
+        "link": texts.line(raw.get("webLink"), LONGEST_LINK) or "",
+    }
+
+
+def origin_of(raw: Mapping[str, Any]) -> tuple[str, str]:
+    """The id of the series and the day on which it has this occurrence; of any other event its own id and no day."""
+    series = raw.get("seriesMasterId")
+    if not series:
+        return raw["id"], ""
+    original = raw.get("originalStart") or (raw.get("start") or {}).get("dateTime") or ""
+    return series, original[:DAY].replace("-", "")
+
+
+def _time(value: Mapping[str, Any] | None, *, all_day: bool) -> str:
+    text = moment((value or {}).get("dateTime") or "")
+    if not all_day:
+        return text
+    # should a day come shifted by the zone it was made in, its midnight is the nearest one
+    return text[:DAY] if text[DAY + 1 :] < _NOON else _next_day(text)
+
+
+def _next_day(text: str) -> str:
+    return (date.fromisoformat(text[:DAY]) + timedelta(days=1)).isoformat()
+
+
+def _zone(name: str | None) -> str:
+    """The zone in which an all-day event was made, where it has a name that others know."""
+    return name if name and ":" not in name and not name.startswith("Customized") else "UTC"
+
+
+def _text(content: str | None) -> str:
+    """Printable lines, no more than one empty line between two."""
+    lines: list[str] = []
+    for line in (content or "").splitlines():
+        text = texts.line(line, LONGEST_BODY) or ""
+        if text or (lines and lines[-1]):
+            lines.append(text)
+    joined = "\n".join(lines).rstrip()
+    return joined if len(joined) <= LONGEST_BODY else f"{joined[:LONGEST_BODY].rstrip()} …"
+
+
+def _name(person: Mapping[str, Any] | None) -> str:
+    return texts.line(((person or {}).get("emailAddress") or {}).get("name")) or ""
+
+
+def _names(people: Iterable[Mapping[str, Any]] | None) -> Iterable[str]:
+    return sorted({name for name in map(_name, people or ()) if name})

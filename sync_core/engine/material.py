@@ -17,6 +17,7 @@ from sync_core.sources.directory import DirectoryUsers
 from sync_core.sources.group import GroupMembers
 from sync_core.sources.registry import open_source
 from sync_core.state.sources import SourceHead
+from sync_core.state.suppressions import Suppressions, load_suppressions
 from sync_core.state.syncs import Sync
 
 
@@ -28,6 +29,7 @@ class Material:
     sources: Sequence[tuple[SourceDefinition, Source]]  # in order of priority
     target_groups: Mapping[str, Source]  # those that the targets name, by id
     heads: Mapping[str, SourceHead]
+    suppressed: Suppressions
 
     @property
     def digest(self) -> str:
@@ -50,6 +52,8 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     Raises SourceError that names the source which cannot be read: then nothing has changed in that one.
     """
     reading = Reading(context.tables, keys, context.graph, context.clock, sync.tenant, in_full, spent)
+    # before anything is read: whoever is suppressed meanwhile makes this material too old to be served
+    suppressed = await load_suppressions(context.tables, keys.suppression_key, sync.tenant)
     directory = DirectoryUsers(reading)
     sources = [(definition, open_source(definition, reading)) for definition in sync.definition.sources]
     groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.targets.groups)}
@@ -57,7 +61,7 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     for source in (*(source for _, source in sources), *groups.values()):
         if source.id not in heads:
             heads[source.id] = await _refreshed(source)
-    return Material(directory, sources, groups, heads)
+    return Material(directory, sources, groups, heads, suppressed)
 
 
 async def _refreshed(source: Source) -> SourceHead:

@@ -51,6 +51,7 @@ async def replicate(work: Work, snapshot: SnapshotHead, replica: Replica) -> Mai
 
 
 async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, must_list: bool) -> MailboxResult:
+    await work.check_epoch(snapshot)
     now = work.context.now()
     check = work.check_of(replica.mailbox)
     due = check is not Check.DUE or replica.due is None or replica.due <= now
@@ -210,6 +211,7 @@ async def _carry_out(work: Work, snapshot: SnapshotHead, replica: Replica, ledge
     try:
         for start in range(0, len(operations), BATCH):
             work.check_claim(replica)
+            await work.check_epoch(snapshot)
             refused = await _write(work, replica, ledger, operations[start : start + BATCH]) or refused
     except (ClaimLostError, LedgerDoubtError):
         raise

@@ -35,11 +35,12 @@ class Proposal:
     items: Mapping[str, Item]
     targets: list[str]  # mailbox ids, sorted
     sources: Mapping[str, int]  # of how many people each source knows something
+    epoch: int  # of the tenant's suppressions
 
 
 def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     """Names everything that a snapshot and its targets depend on."""
-    parts = (material.digest, str(sync.revision), settings.model_dump_json())
+    parts = (material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch))
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
@@ -70,7 +71,7 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
         )
         for person in wanted
     }
-    return Proposal(items, sorted(targets), _shares(material, people, wanted))
+    return Proposal(items, sorted(targets), _shares(material, people, wanted), material.suppressed.epoch)
 
 
 async def store_snapshot(
@@ -87,6 +88,7 @@ async def store_snapshot(
         made_from=origin,
         policies=Policies.of(sync.definition).name,
         read_at=read_at,
+        epoch=proposal.epoch,
         previous_etag=previous.etag if previous else "",
     )
 
@@ -97,7 +99,7 @@ async def _people_of(material: Material, place: int) -> list[Person]:
     return [
         Person(key, attributes)
         async for key, attributes in source.people(material.heads)
-        if selects is None or selects(attributes)
+        if (selects is None or selects(attributes)) and not material.suppressed.covers(key, attributes)
     ]
 
 

@@ -123,7 +123,7 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
     if run.undoes:
         return await restore(context, store, run, sync)
     if sync.paused:
-        return await keep(store, run, sync)
+        return await keep(context, store, run, sync)
     # a source that had shrunk may have lost objects that its delta will never tell again
     in_full = sync.held in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
     material = await gather_material(context, keys, sync, in_full=in_full, spent=run.spent)

@@ -8,6 +8,7 @@ from sync_core.engine.difference import HeldError, Hold
 from sync_core.errors import InputError, Reason
 from sync_core.state.runs import NOTHING, Run, load_run, new_run_id, save_run
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
+from sync_core.state.suppressions import current_epoch
 from sync_core.state.syncs import Sync, load_sync
 
 
@@ -55,7 +56,8 @@ async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync) 
     """
     undone = await load_run(context.tables, run.tenant, run.undoes)
     await note_base(context, run, await store.head())
-    head = await store.restore(undone.base)
+    epoch = await current_epoch(context.tables, run.tenant)
+    head = await store.restore(undone.base, epoch)
     if head is None:
         raise HeldError(Hold(Reason.SNAPSHOT_GONE, ""))
     run.people, run.targets, run.sources, run.released = head.count, sync.targets, sync.sources, True
@@ -68,10 +70,10 @@ async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync) 
     return head.digest
 
 
-async def keep(store: SnapshotStore, run: Run, sync: Sync) -> str:
-    """Leave the current snapshot as it is; returns its digest. Raises HeldError when it was purged."""
+async def keep(context: Context, store: SnapshotStore, run: Run, sync: Sync) -> str:
+    """Leave the current snapshot as it is; returns its digest. Raises HeldError when it was purged or is of an older epoch."""
     head = await store.head()
-    if head is None:
+    if head is None or head.epoch != await current_epoch(context.tables, run.tenant):
         raise HeldError(Hold(Reason.SNAPSHOT_GONE, "resume the sync"))
     run.people, run.targets, run.sources = sync.people, sync.targets, sync.sources
     return head.digest

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sync_core.engine.context import LATE_WRITE, Context
-from sync_core.errors import ClaimLostError
+from sync_core.errors import ClaimLostError, LostPagesError
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
 from sync_core.model import Counts, Replica, SeenItem
@@ -16,10 +17,13 @@ from sync_core.state.ledgers import LedgerStore
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import Carried, Check
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
+from sync_core.state.suppressions import current_epoch
 from sync_core.state.syncs import Sync
 
 BATCH = 20
 """Operations per call: what one Graph batch takes."""
+
+_EPOCH_EVERY = timedelta(seconds=5)
 
 
 class OutOfTimeError(Exception):
@@ -47,6 +51,21 @@ class Work:
     released: bool
     deadline: datetime
     progress: dict[str, Carried] = field(default_factory=dict)
+    epoch_read_at: datetime | None = None
+    reading_epoch: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def check_epoch(self, snapshot: SnapshotHead) -> None:
+        """Once the mailboxes are claimed, and before each batch: raises LostPagesError when the snapshot is of an older epoch.
+
+        The row is read every few seconds only. Whoever removes a person from a mailbox waits until claims like ours have ended.
+        """
+        async with self.reading_epoch:  # one read for the mailboxes that are served side by side
+            now = self.context.now()
+            if self.epoch_read_at is not None and now - self.epoch_read_at < _EPOCH_EVERY:
+                return
+            if await current_epoch(self.context.tables, self.sync.tenant) != snapshot.epoch:
+                raise LostPagesError("somebody has been suppressed since the snapshot was made")
+            self.epoch_read_at = now
 
     def so_far(self, mailbox: str) -> Carried:
         """The progress of one mailbox."""

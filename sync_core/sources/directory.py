@@ -10,16 +10,14 @@ from sync_core.directory import SELECT, merge
 from sync_core.model import SourcePage
 from sync_core.sources.base import Heads, Person, Reading, Source
 from sync_core.sources.delta import bring_up_to_date
-from sync_core.state.sources import SourceHead
-
-SOURCE_ID = "users"
+from sync_core.state.sources import USERS, SourceHead
 
 
 class DirectoryUsers(Source):
     """All users, whether or not they are people: guests, rooms and disabled accounts too."""
 
     def __init__(self, reading: Reading) -> None:
-        self.id = SOURCE_ID
+        self.id = USERS
         self._reading = reading
 
     async def refresh(self) -> SourceHead:

@@ -8,14 +8,14 @@ from sync_core.model import SourcePage
 from sync_core.org_contacts import SELECT, merge
 from sync_core.sources.base import Heads, Person, Reading, Source
 from sync_core.sources.delta import bring_up_to_date
-from sync_core.state.sources import SourceHead
+from sync_core.state.sources import ORG_CONTACTS, SourceHead
 
 
 class OrgContacts(Source):
     """All organisation contacts."""
 
     def __init__(self, reading: Reading) -> None:
-        self.id = "orgcontacts"
+        self.id = ORG_CONTACTS
         self._reading = reading
 
     async def refresh(self) -> SourceHead:

@@ -12,6 +12,7 @@ LEDGERS = "ledgers"  # tenant:sync / mailbox:bucket
 RUNS = "runs"  # tenant / run; the ids sort the newest first
 CHUNKS = "chunks"  # tenant:run / chunk
 POISON = "poison"  # tenant / newest first
+SUPPRESSIONS = "suppressions"  # tenant / keyed hash:request
 AUDIT = "audit"  # tenant / "e:" sequence; "o:" idempotency hash; "head"; "anchor"
 ANSWERS = "answers"  # tenant / keyed digest of an idempotency key
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,13 +27,18 @@ _PAGES_IN_MEMORY = 64
 
 @dataclass(frozen=True, slots=True)
 class SnapshotHead:
-    """Names a snapshot. `made_from` tells from which source content, definition and settings it was made."""
+    """Names a snapshot.
+
+    `made_from` tells from which source content, definition and settings it was made, `epoch` in which epoch of the tenant's
+    suppressions: nobody who was suppressed until then is in it.
+    """
 
     generation: str
     digests: tuple[str, ...]
     count: int
     made_from: str
     read_at: datetime
+    epoch: int = 0
     etag: str = ""
 
     @property
@@ -60,16 +65,16 @@ class SnapshotStore:
         """The head of the snapshot before the current one, which had other content; None when it is lost."""
         return await self._complete(_PREVIOUS)
 
-    async def restore(self, digest: str) -> SnapshotHead | None:
+    async def restore(self, digest: str, epoch: int) -> SnapshotHead | None:
         """Make the snapshot of this content current, and the current one the previous; None when it is not kept any more.
 
-        Repeatable. Raises ConflictError when another writer was first.
+        One of another epoch counts as not kept. Repeatable. Raises ConflictError when another writer was first.
         """
         head = await self.head()
-        if head is None or head.digest == digest:
+        if head is None or (head.digest == digest and head.epoch == epoch):
             return head
         previous = await self.previous()
-        if previous is None or previous.digest != digest:
+        if previous is None or previous.digest != digest or previous.epoch != epoch:
             return None
         writes: list[Write] = [
             Replace(_HEAD, self._sealed(_HEAD, previous), head.etag),
@@ -101,6 +106,7 @@ class SnapshotStore:
             count=state["count"],
             made_from=state["madeFrom"],
             read_at=datetime.fromisoformat(state["readAt"]),
+            epoch=state["epoch"],
             etag=entity.etag,
         )
 
@@ -111,6 +117,7 @@ class SnapshotStore:
             "count": head.count,
             "madeFrom": head.made_from,
             "readAt": head.read_at.isoformat(),
+            "epoch": head.epoch,
         }
         return pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, row, orjson.dumps(state), read_at=head.read_at)
 
@@ -141,6 +148,7 @@ class SnapshotStore:
         made_from: str,
         policies: str = "",
         read_at: datetime,
+        epoch: int = 0,
         previous_etag: str,
     ) -> SnapshotHead:
         """Write all pages, then make them current. The snapshot before is kept until the content changes again.
@@ -150,15 +158,14 @@ class SnapshotStore:
         """
         head = SnapshotHead(
             generation=generation,
-            digests=tuple(buckets.digest(((item.key, item.fingerprint) for item in page.values()), policies) for page in spread),
+            digests=tuple(_digest(page.values(), policies) for page in spread),
             count=sum(len(page) for page in spread),
             made_from=made_from,
             read_at=read_at,
+            epoch=epoch,
         )
         for number, page in enumerate(spread):
-            plain = orjson.dumps([(item.key, item.fingerprint, item.body.decode()) for item in page.values()])
-            row = _row(generation, number)
-            await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, {row: plain}, read_at=read_at)
+            await self._write_page(generation, number, page.values(), read_at=read_at)
         before = await self._stored(_HEAD) if previous_etag else None
         values = self._sealed(_HEAD, head)
         writes: list[Write] = [Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)]
@@ -170,14 +177,53 @@ class SnapshotStore:
         await self._sweep({generation, before.generation if before is not None else ""})
         return head
 
+    async def strip(self, is_gone: Callable[[Item], bool], *, epoch: int, policies: str) -> int:
+        """Take items out of the snapshots that are kept, and let these count as made in `epoch`; returns how many. Repeatable.
+
+        Pages are written over, so that a worker which knows an older head does not read the items either. Of a snapshot that is
+        incomplete nothing is kept. Raises ConflictError when a run makes another snapshot at the same time.
+        """
+        stripped = 0
+        for row in (_HEAD, _PREVIOUS):
+            head = await self._stored(row)
+            if head is None or head.epoch >= epoch:
+                continue
+            digests: list[str] = []
+            count = 0
+            try:
+                for number in range(len(head.digests)):
+                    page = await self._read(head, number)
+                    kept = {key: item for key, item in page.items() if not is_gone(item)}
+                    if len(kept) < len(page):
+                        await self._write_page(head.generation, number, kept.values(), read_at=head.read_at)
+                    stripped += len(page) - len(kept)
+                    count += len(kept)
+                    # of every page: an attempt before this one may have died between page and head
+                    digests.append(_digest(kept.values(), policies))
+            except LostPagesError:
+                await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [row])
+                continue
+            fresh = replace(head, digests=tuple(digests), count=count, epoch=epoch)
+            await self._tables.commit(SNAPSHOTS, self._partition, [Replace(row, self._sealed(row, fresh), head.etag)])
+        return stripped
+
     async def discard_head(self) -> None:
         """Forget a head whose pages are gone."""
         await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [_HEAD])
+
+    async def _write_page(self, generation: str, number: int, items: Iterable[Item], *, read_at: datetime) -> None:
+        plain = orjson.dumps([(item.key, item.fingerprint, item.body.decode()) for item in items])
+        row = _row(generation, number)
+        await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, {row: plain}, read_at=read_at)
 
     async def _sweep(self, keep: Collection[str]) -> None:
         rows = self._tables.query(SNAPSHOTS, self._partition, start="p:", end="p;", select=["ReadAt"])
         stale = [entity.row async for entity in rows if entity.row.split(":")[1] not in keep]
         await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, stale)
+
+
+def _digest(items: Iterable[Item], policies: str) -> str:
+    return buckets.digest(((item.key, item.fingerprint) for item in items), policies)
 
 
 def _row(generation: str, number: int) -> str:

@@ -19,11 +19,17 @@ from sync_core.errors import LostPagesError
 from sync_core.ports import Insert, Replace, Tables, TenantKeys
 from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
+from sync_core.state.suppressions import Suppressions, add_identifiers, load_suppressions
+from sync_core.suppression import by_key
 
 FILE, PUSH = "file-", "push-"
 """How the ids of sources begin that people are handed to: nobody else has what is in them."""
 
+USERS, ORG_CONTACTS = "users", "orgcontacts"
+"""The sources that the directory has: they are stored by object id."""
+
 _HEAD = "head"
+_OF_TARGETS = ("id", "accountEnabled", "userType", "mailbox")
 _PAGES_AT_ONCE = 16
 
 
@@ -62,7 +68,9 @@ class SourceStore:
     def __init__(self, tables: Tables, keys: TenantKeys, tenant: str, source: str) -> None:
         self._tables = tables
         self._keys = keys
+        self._tenant, self._source = tenant, source
         self._partition = partition(tenant, source)
+        self._erased: Suppressions | None = None
 
     async def head(self) -> SourceHead | None:
         """The head, or None when there is none or a page it names is gone."""
@@ -105,6 +113,7 @@ class SourceStore:
     ) -> PageRef:
         """Write one page; nobody sees it before the head names it."""
         row = _row(generation, number)
+        content = await self._without_erased(content, read_at)
         plain = {row: _plain(content)}
         await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
         return PageRef(generation, self.digest(content))
@@ -118,7 +127,7 @@ class SourceStore:
         for start in range(0, count, _PAGES_AT_ONCE):
             plain: dict[str, bytes] = {}
             for number, page in enumerate(spread_out[start : start + _PAGES_AT_ONCE], start):
-                content = {key: orjson.loads(value) for key, value in page.items()}
+                content = await self._without_erased({key: orjson.loads(value) for key, value in page.items()}, read_at)
                 plain[_row(generation, number)] = _plain(content)
                 refs.append(PageRef(generation, self.digest(content)))
             await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
@@ -127,6 +136,28 @@ class SourceStore:
     def digest(self, content: Mapping[str, Mapping[str, Any]]) -> str:
         """A page's content in short. Keyed: a bare hash of a few people could be guessed."""
         return blake2b(_plain(content), key=self._keys.fingerprint_key, digest_size=8).hexdigest()
+
+    async def _without_erased(
+        self, content: Mapping[str, Mapping[str, Any]], read_at: datetime
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Of people who were erased nothing is stored again, but what tells whether a user has a mailbox to be served."""
+        if self._erased is None:
+            self._erased = await load_suppressions(self._tables, self._keys.suppression_key, self._tenant)
+        if not self._erased.grounds:
+            return content
+        kept: dict[str, Mapping[str, Any]] = {}
+        for stored, value in content.items():
+            key = source_key(self._source, stored, value)
+            grounds = self._erased.erased(key, value)
+            if not grounds:
+                kept[stored] = value
+                continue
+            for ground in grounds:
+                # a later delta may tell something of this object without what it was known by
+                await add_identifiers(self._tables, self._keys.suppression_key, self._tenant, ground, [by_key(key)], now=read_at)
+            if self._source == USERS:
+                kept[stored] = {name: value[name] for name in _OF_TARGETS if name in value}
+        return kept
 
     async def flip(self, head: SourceHead, previous_etag: str) -> None:
         """Make `head` the current one and remove pages it does not name.
@@ -159,6 +190,12 @@ class SourceStore:
     async def _rows(self) -> AsyncIterator[str]:
         async for entity in self._tables.query(SOURCES, self._partition, start="p:", end="p;", select=["ReadAt"]):
             yield entity.row
+
+
+def source_key(source: str, stored: str, value: Mapping[str, Any]) -> str:
+    """The key under which syncs know a stored object."""
+    prefix = {USERS: "u:", ORG_CONTACTS: "o:"}.get(source)
+    return f"{prefix}{stored.lower()}" if prefix else str(value.get("key") or stored)
 
 
 def spread(objects: Mapping[str, bytes], count: int) -> Sequence[dict[str, bytes]]:

@@ -190,20 +190,22 @@ class Replica:
 
 
 class RunState(StrEnum):
-    """Where a run stands. The last five are final."""
+    """Where a run stands. The last six are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    CANCELLING = "cancelling"  # what is being written is finished, and nothing else
     SUCCEEDED = "succeeded"
     PARTIAL = "partial"  # done, but some mailboxes could not be served
     HELD = "held"  # a brake or an unreadable source: nothing was changed, a person decides
     FAILED = "failed"
     DROPPED = "dropped"  # was held and a person refused it
+    CANCELLED = "cancelled"  # a person stopped it: the next run goes on where it broke off
 
     @property
     def final(self) -> bool:
         """True when nothing more will happen in this run."""
-        return self not in (RunState.QUEUED, RunState.RUNNING)
+        return self not in (RunState.QUEUED, RunState.RUNNING, RunState.CANCELLING)
 
 
 @dataclass(slots=True)
@@ -226,7 +228,7 @@ class MailboxResult:
     """What one run did in one mailbox."""
 
     mailbox: str
-    outcome: str  # "done", "set_aside", "held", "removed", "kept", "failed"
+    outcome: str  # "done", "set_aside", "held", "removed", "kept", "failed", "cancelled"
     reason: str = ""
     detail: str = ""
     counts: Counts = field(default_factory=Counts)

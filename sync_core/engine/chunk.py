@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,12 +23,13 @@ from sync_core.errors import (
     NotFoundError,
     ParkedError,
     Reason,
+    RollcallError,
     TenantError,
     TransientError,
 )
 from sync_core.fingerprints import Fingerprinter
 from sync_core.messages import SyncChunk
-from sync_core.model import MailboxResult, Replica, ReplicaState
+from sync_core.model import MailboxResult, Replica, ReplicaState, RunState
 from sync_core.policies import Policies
 from sync_core.state import replicas as register
 from sync_core.state.ledgers import LedgerStore
@@ -40,6 +42,7 @@ from sync_core.state.tenants import load_tenant
 log = logging.getLogger("rollcall.chunk")
 
 _WAIT_FOR_OTHER = 30.0
+_HEED_CANCEL_EVERY = 5.0
 _MOST_WAITS = 12
 """How often a run comes back to a mailbox that asks for time: a move between servers takes hours, and the run must end."""
 
@@ -77,8 +80,11 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     chunk = await load_chunk(context.tables, run, message.chunk)
     if chunk is None or chunk.done or chunk.part != message.part or run.state.final or sync.active_run != run.run:
         return
+    if run.state is RunState.CANCELLING:
+        await _finish_unserved(context, run, chunk, "cancelled")
+        return
     if tenant.stopped:
-        await _finish_unserved(context, run, chunk, Reason.TENANT_STOPPED)
+        await _finish_unserved(context, run, chunk, "failed", Reason.TENANT_STOPPED)
         return
     keys = await context.keyring.keys(run.tenant)
     snapshots = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
@@ -86,7 +92,7 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     if snapshot is None and not sync.deleting:
         # purged while the run was under way: the next run makes it again
         await runs.ask_again(context, run)
-        await _finish_unserved(context, run, chunk, Reason.INTERNAL_ERROR, detail=_PURGED)
+        await _finish_unserved(context, run, chunk, "failed", Reason.INTERNAL_ERROR, _PURGED)
         return
     claimed = await _claim(context, sync, run, chunk)
     if claimed is None:
@@ -112,7 +118,7 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
         deadline=context.now() + min(WORKING_TIME, context.lease * 0.6),
         progress=chunk.carried,
     )
-    served = await asyncio.gather(*(_serve(work, replica) for replica in claimed))
+    served = await _serve_all(work, run, claimed)
     for one in served:
         one.result.counts = work.count(one.replica.mailbox)
     chunk.spent.add(mailboxes.spent)
@@ -157,6 +163,26 @@ async def _claim(context: Context, sync: Sync, run: Run, chunk: Chunk) -> list[R
             for replica, row in zip(replicas, rows, strict=True)
         ]
     return None
+
+
+async def _serve_all(work: Work, run: Run, replicas: list[Replica]) -> list[_Served]:
+    """Serve replicas side by side; when somebody cancels the run meanwhile, none writes another batch."""
+    watching = asyncio.create_task(_stop_when_cancelled(work, run))
+    try:
+        return await asyncio.gather(*(_serve(work, replica) for replica in replicas))
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def _stop_when_cancelled(work: Work, run: Run) -> None:
+    while True:
+        await work.context.clock.sleep(_HEED_CANCEL_EVERY)
+        with suppress(RollcallError):
+            if (await load_run(work.context.tables, run.tenant, run.run)).state is not RunState.RUNNING:
+                work.deadline = work.context.now()
+                return
 
 
 async def _serve(work: Work, replica: Replica) -> _Served:
@@ -273,12 +299,12 @@ async def _hand_on(context: Context, run: Run, chunk: Chunk) -> None:
         await runs.send_check(context, run, attempt=0)
 
 
-async def _finish_unserved(context: Context, run: Run, chunk: Chunk, reason: Reason, detail: str = "") -> None:
+async def _finish_unserved(context: Context, run: Run, chunk: Chunk, outcome: str, reason: str = "", detail: str = "") -> None:
     """Close a chunk whose mailboxes cannot be served now: their replicas stay as they are for the next run."""
     served = {result.mailbox for result in chunk.results}
     for replica in chunk.replicas:
         if replica.mailbox not in served:
-            chunk.results.append(MailboxResult(replica.mailbox, "failed", reason, detail))
+            chunk.results.append(MailboxResult(replica.mailbox, outcome, reason, detail))
     chunk.done = True
     try:
         await save_chunk(context.tables, run, chunk)

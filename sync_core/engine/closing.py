@@ -43,7 +43,8 @@ async def check_run(context: Context, message: RunCheck) -> None:
     results = [result for chunk in done for result in chunk.results]
     deleting = sync is None or sync.deleting
     # where everything is to go anyway, there is nothing to hold
-    alike = None if deleting else brakes.failures_alike(_news(chunks, results), run.targets)
+    hold_nothing = deleting or run.state is RunState.CANCELLING
+    alike = None if hold_nothing else brakes.failures_alike(_news(chunks, results), run.targets)
     if len(done) < run.chunks and alike is None and sync is not None:
         await _wait(context, run, sync, message)
         return
@@ -94,6 +95,9 @@ async def _close(context: Context, run: Run, *, deleting: bool, purge: bool, ali
         await context.purge(run.tenant, run.sync)
     if deleting:
         await _forget_if_clean(context, run)
+    if run.state is RunState.CANCELLING:
+        await runs.end_run(context, run, RunState.CANCELLED)
+        return
     if stopped:
         await runs.end_run(context, run, RunState.FAILED, Reason.TENANT_STOPPED)
     elif alike is not None:

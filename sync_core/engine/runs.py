@@ -157,6 +157,36 @@ async def drop(context: Context, tenant: str, run_id: str) -> None:
     await save_run(context.tables, run)
 
 
+async def cancel(context: Context, tenant: str, run_id: str) -> Run:
+    """Have a run write nothing after the batches that are under way. Repeatable.
+
+    Nor does one follow that was asked for meanwhile. Returns the run, cancelled if it had not begun to write.
+    Raises NotFoundError, or InputError when it has ended.
+    """
+
+    def let_none_follow(sync: Sync) -> None:
+        if sync.active_run == run_id:
+            sync.rerun = ""
+
+    for _ in range(_TRIES):
+        run = await load_run(context.tables, tenant, run_id)
+        if run.state.final:
+            raise InputError("run", f"is {run.state}: only a run that is under way can be cancelled")
+        await change_sync(context, tenant, run.sync, let_none_follow)
+        try:
+            if run.state is RunState.QUEUED:
+                await end_run(context, run, RunState.CANCELLED)
+                return run
+            if run.state is RunState.RUNNING:
+                run.state = RunState.CANCELLING
+                await save_run(context.tables, run)
+        except ConflictError:
+            continue
+        await send_check(context, run, attempt=0)
+        return run
+    raise ConflictError("the run's row keeps changing")
+
+
 async def stop_tenant(context: Context, tenant: str, reason: Reason) -> None:
     """Note that consent or credential is gone: no run touches the tenant until an admin starts one."""
     for _ in range(_TRIES):

@@ -49,7 +49,7 @@ async def start_run(context: Context, message: SyncStart) -> None:
         return
     if run.state.final or sync.active_run != run.run:
         return
-    if run.state is RunState.RUNNING:
+    if run.state is not RunState.QUEUED:
         await hand_out(context, run, await open_chunks(context.tables, run))
         await runs.send_check(context, run, attempt=0)
         return

@@ -49,6 +49,13 @@ async def replicas_to_serve(
         yield _decode(entity)
 
 
+async def set_aside(tables: Tables, tenant: str, sync: str, *, start: str = "") -> AsyncIterator[Replica]:
+    """The replicas that cannot be reached at present, from this mailbox id on."""
+    where = Compare("State", "eq", ReplicaState.SET_ASIDE)
+    async for entity in tables.query(REPLICAS, partition(tenant, sync), start=start, where=where):
+        yield _decode(entity)
+
+
 async def count_set_aside(tables: Tables, tenant: str, sync: str) -> int:
     """How many mailboxes of a sync cannot be reached at present."""
     where = Compare("State", "eq", ReplicaState.SET_ASIDE)

@@ -126,9 +126,9 @@ async def save_run(tables: Tables, run: Run) -> None:
     (run.etag,) = await tables.commit(RUNS, run.tenant, [Replace(run.run, _encode_run(run), run.etag)])
 
 
-async def newest_runs(tables: Tables, tenant: str) -> AsyncIterator[Run]:
-    """A tenant's runs, the newest first."""
-    async for entity in tables.query(RUNS, tenant):
+async def newest_runs(tables: Tables, tenant: str, *, start: str = "", sync: str = "") -> AsyncIterator[Run]:
+    """A tenant's runs, the newest first: those from run `start` on, of one sync or of all."""
+    async for entity in tables.query(RUNS, tenant, start=start, where=Compare("Sync", "eq", sync) if sync else None):
         yield _decode_run(entity)
 
 
@@ -151,9 +151,9 @@ async def save_chunk(tables: Tables, run: Run, chunk: Chunk) -> None:
     (chunk.etag,) = await tables.commit(CHUNKS, partition(run.tenant, run.run), [write])
 
 
-async def all_chunks(tables: Tables, run: Run) -> AsyncIterator[Chunk]:
-    """The chunks of a run with all they hold."""
-    async for entity in _chunk_rows(tables, run):
+async def all_chunks(tables: Tables, run: Run, *, start: int = 0) -> AsyncIterator[Chunk]:
+    """The chunks of a run with all they hold, from this number on."""
+    async for entity in _chunk_rows(tables, run, start=start):
         yield _decode_chunk(entity)
 
 
@@ -170,10 +170,10 @@ async def count_failures(tables: Tables, run: Run) -> int:
 
 
 def _chunk_rows(
-    tables: Tables, run: Run, *, where: Condition | None = None, select: Sequence[str] | None = None
+    tables: Tables, run: Run, *, start: int = 0, where: Condition | None = None, select: Sequence[str] | None = None
 ) -> AsyncIterator[Entity]:
-    prefix = f"{run.plan}:"
-    return tables.query(CHUNKS, partition(run.tenant, run.run), start=prefix, end=f"{prefix}~", where=where, select=select)
+    first, end = _chunk_row(run, start), f"{run.plan}:~"
+    return tables.query(CHUNKS, partition(run.tenant, run.run), start=first, end=end, where=where, select=select)
 
 
 def _chunk_row(run: Run, number: int) -> str:

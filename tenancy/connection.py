@@ -165,7 +165,7 @@ def _names_groups(values: Any) -> bool:
 
 
 def _wants_photos(values: dict[str, Any]) -> bool:
-    return bool(values.get("photos"))
+    return bool(values.get("photos", "none") != "none")
 
 
 def _check_allowed(tenancy: Tenancy, tenant: str) -> None:

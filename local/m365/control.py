@@ -105,11 +105,13 @@ class TurnMembers(_Strict):
 
 
 class SetApp(_Strict):
-    """Change the app's consent or permissions; tokens already issued keep theirs."""
+    """Change the app's consent or permissions; tokens already issued keep theirs. `scoped` holds in the mailboxes of `scope`."""
 
     op: Literal["app"]
     consent: Literal["granted", "revoked", "disabled"] | None = None
     permissions: list[str] | None = None
+    scoped: list[str] | None = None
+    scope: list[str] | None = None
     secret: str | None = None
 
 
@@ -347,6 +349,10 @@ def _administer(tenant: Tenant, act: AdminAct) -> str:
             tenant.app.secret = act.secret or tenant.app.secret
             if act.permissions is not None:
                 tenant.app.permissions = frozenset(act.permissions)
+            if act.scoped is not None:
+                tenant.app.scoped = frozenset(act.scoped)
+            if act.scope is not None:
+                tenant.app.scope = frozenset(act.scope)
     return getattr(act, "user", "")
 
 

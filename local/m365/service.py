@@ -249,7 +249,8 @@ class Microsoft365:
             return call, route
         user = tenant.directory.user(params[0])
         mailbox = tenant.mailboxes.get(user["id"]) if user is not None else None
-        if not route.permissions & (caller.roles | tenant.app.scoped):
+        in_scope = tenant.app.scope is None or (user is not None and user["id"] in tenant.app.scope)
+        if not route.permissions & (caller.roles | (tenant.app.scoped if in_scope else frozenset())):
             raise GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
         if user is None or mailbox is None:
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{params[0]}' is invalid.")

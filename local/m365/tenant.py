@@ -27,14 +27,15 @@ class App:
     """The app's registration in the tenant: what its tokens hold, and whether it gets any.
 
     `requested` are the permissions that the registration asks for: an admin's consent turns them into `permissions`.
-    `scoped` are permissions given through RBAC for Applications: they work on mailboxes in scope and are in no token
-    (https://learn.microsoft.com/exchange/permissions-exo/application-rbac).
+    `scoped` are permissions given through RBAC for Applications: they work on the mailboxes in `scope` (None: on all) and are in
+    no token. What a token holds works besides (https://learn.microsoft.com/exchange/permissions-exo/application-rbac).
     """
 
     client_id: str
     secret: str
     permissions: frozenset[str] = ALL_PERMISSIONS
     scoped: frozenset[str] = frozenset()
+    scope: frozenset[str] | None = None
     consent: str = "granted"  # "granted", "revoked" or "disabled"
     requested: frozenset[str] = ALL_PERMISSIONS
     sign_ins: SignIns = field(default_factory=SignIns)

@@ -9,7 +9,7 @@ import api.preview
 import api.sources
 import api.surface
 from composition import context
-from gdpr import purge
+from gdpr import privacy_queue, purge
 from sync_core import messages
 from sync_core.engine import chunk, closing, poison, schedule, start
 from sync_core.engine.delivery import deliver
@@ -60,6 +60,12 @@ async def purge_tenant(msg: func.QueueMessage) -> None:
     await deliver(context(), messages.PURGE_TENANT, messages.PurgeTenant, purge.purge_tenant, msg.get_body())
 
 
+@app.queue_trigger(arg_name="msg", queue_name=messages.PRIVACY_REQUESTS, connection=STORAGE)
+async def privacy_request(msg: func.QueueMessage) -> None:
+    """Go on with a privacy request."""
+    await deliver(context(), messages.PRIVACY_REQUESTS, messages.PrivacyStep, privacy_queue.take_steps, msg.get_body())
+
+
 @app.queue_trigger(arg_name="msg", queue_name=f"{messages.SYNC_START}-poison", connection=STORAGE)
 async def sync_start_poison(msg: func.QueueMessage) -> None:
     """Give up planning a run."""
@@ -82,3 +88,9 @@ async def run_check_poison(msg: func.QueueMessage) -> None:
 async def purge_tenant_poison(msg: func.QueueMessage) -> None:
     """Give up a purge until tomorrow."""
     await poison.bury(context(), messages.PURGE_TENANT, msg.get_body())
+
+
+@app.queue_trigger(arg_name="msg", queue_name=f"{messages.PRIVACY_REQUESTS}-poison", connection=STORAGE)
+async def privacy_request_poison(msg: func.QueueMessage) -> None:
+    """Give up a step until tomorrow's look."""
+    await poison.bury(context(), messages.PRIVACY_REQUESTS, msg.get_body())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gdpr.privacy_queue import look_after_requests
 from gdpr.retention import purge_expired, tenants_with_data
 from sync_core import messages
 from sync_core.engine.context import Context
@@ -16,3 +17,4 @@ async def hand_out_purges(context: Context) -> None:
 async def purge_tenant(context: Context, message: messages.PurgeTenant) -> None:
     """Delete what of the tenant's has outlived its retention. Repeatable."""
     await purge_expired(context.tables, message.tenant, context.now())
+    await look_after_requests(context, message.tenant)

@@ -16,7 +16,8 @@ SYNC_START = "sync-start"
 SYNC_CHUNK = "sync-chunk"
 RUN_CHECK = "run-check"
 PURGE_TENANT = "purge-tenant"
-QUEUES = (SYNC_START, SYNC_CHUNK, RUN_CHECK, PURGE_TENANT)
+PRIVACY_REQUESTS = "privacy-requests"
+QUEUES = (SYNC_START, SYNC_CHUNK, RUN_CHECK, PURGE_TENANT, PRIVACY_REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,18 @@ class PurgeTenant:
     tenant: str
 
 
-Message = TypeVar("Message", SyncStart, SyncChunk, RunCheck, PurgeTenant)
+@dataclass(frozen=True, slots=True)
+class PrivacyStep:
+    """Go on with a privacy request."""
+
+    tenant: str
+    request: str
 
 
-def as_dict(message: SyncStart | SyncChunk | RunCheck | PurgeTenant) -> dict[str, str | int]:
+Message = TypeVar("Message", SyncStart, SyncChunk, RunCheck, PurgeTenant, PrivacyStep)
+
+
+def as_dict(message: SyncStart | SyncChunk | RunCheck | PurgeTenant | PrivacyStep) -> dict[str, str | int]:
     """The message as JSON-ready values."""
     return asdict(message)
 

@@ -36,6 +36,9 @@ async def bury(context: Context, queue: str, body: bytes) -> None:
             tenant, detail = check.tenant, check.run  # the schedule revives the run
         elif queue == messages.PURGE_TENANT:
             tenant = messages.parse(messages.PurgeTenant, body).tenant  # tomorrow's timer tries again
+        elif queue == messages.PRIVACY_REQUESTS:
+            step = messages.parse(messages.PrivacyStep, body)
+            tenant, detail = step.tenant, step.request  # the daily look sends open requests again
     except MessageError as error:
         detail = error.field or "body"
     await _record(context.tables, context.now(), tenant, queue, detail)

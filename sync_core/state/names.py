@@ -13,6 +13,7 @@ RUNS = "runs"  # tenant / run; the ids sort the newest first
 CHUNKS = "chunks"  # tenant:run / chunk
 POISON = "poison"  # tenant / newest first
 SUPPRESSIONS = "suppressions"  # tenant / keyed hash:request
+REQUESTS = "requests"  # tenant / newest first; "k:" idempotency hash
 AUDIT = "audit"  # tenant / "e:" sequence; "o:" idempotency hash; "head"; "anchor"
 ANSWERS = "answers"  # tenant / keyed digest of an idempotency key
 

@@ -29,7 +29,8 @@ USERS, ORG_CONTACTS = "users", "orgcontacts"
 """The sources that the directory has: they are stored by object id."""
 
 _HEAD = "head"
-_OF_TARGETS = ("id", "accountEnabled", "userType", "mailbox")
+OF_TARGETS = frozenset({"id", "accountEnabled", "userType", "mailbox"})
+"""What is kept of a user who was erased: it tells whether there is a mailbox to be served."""
 _PAGES_AT_ONCE = 16
 
 
@@ -156,7 +157,7 @@ class SourceStore:
                 # a later delta may tell something of this object without what it was known by
                 await add_identifiers(self._tables, self._keys.suppression_key, self._tenant, ground, [by_key(key)], now=read_at)
             if self._source == USERS:
-                kept[stored] = {name: value[name] for name in _OF_TARGETS if name in value}
+                kept[stored] = {name: content for name, content in value.items() if name in OF_TARGETS}
         return kept
 
     async def flip(self, head: SourceHead, previous_etag: str) -> None:

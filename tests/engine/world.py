@@ -11,6 +11,7 @@ import httpx
 
 from cloud.graph.credentials import Application, ClientSecret
 from cloud.graph.graph import Graph
+from gdpr import privacy_queue
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
 from local.clock import VirtualClock
@@ -38,6 +39,7 @@ STEPS = {
     messages.SYNC_START: (messages.SyncStart, start.start_run),
     messages.SYNC_CHUNK: (messages.SyncChunk, chunk.run_chunk),
     messages.RUN_CHECK: (messages.RunCheck, closing.check_run),
+    messages.PRIVACY_REQUESTS: (messages.PrivacyStep, privacy_queue.take_steps),
 }
 
 

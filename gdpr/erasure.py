@@ -1,0 +1,247 @@
+"""The steps of an erasure, a restriction and an objection over what is stored. Each may die anywhere and be repeated.
+
+First comes the suppression: from its epoch on no run brings the person back. The mailboxes have a module of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from secrets import token_hex
+
+from gdpr.audit_chain import SYSTEM
+from gdpr.audit_trail import record
+from gdpr.requests import Request, RequestKind, save_request
+from gdpr.subject import concerns, find_people, person_in, sources_of, stored_objects, syncs_of
+from sync_core.engine.context import Context
+from sync_core.engine.work import OutOfTimeError
+from sync_core.errors import NotFoundError
+from sync_core.model import Item, RunState
+from sync_core.policies import Policies
+from sync_core.ports import TenantKeys
+from sync_core.state.names import REFUSALS, partition
+from sync_core.state.refusals import RefusalStore
+from sync_core.state.runs import all_chunks, load_run, newest_runs, save_chunk
+from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.sources import OF_TARGETS, USERS, SourceStore, source_key
+from sync_core.state.suppressions import Kind, suppress
+from sync_core.suppression import addresses, by_key, by_mail, identifiers
+
+_PLANNING = timedelta(minutes=30)
+"""Longer no run plans: the platform ends a worker's call before."""
+
+_KINDS = {
+    RequestKind.ERASURE: Kind.ERASURE,
+    RequestKind.RESTRICTION: Kind.RESTRICTION,
+    RequestKind.OBJECTION: Kind.OBJECTION,
+}
+
+
+class WaitError(Exception):
+    """Something else has to end first: go on in so many seconds."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(delay)
+        self.delay = delay
+
+
+class AgainError(Exception):
+    """What was erased is there again, written by who began before: go back to the first step after the suppression."""
+
+
+@dataclass(slots=True)
+class Task:
+    """One delivery's work on a request."""
+
+    context: Context
+    keys: TenantKeys
+    request: Request
+    deadline: datetime
+
+    async def save(self) -> None:
+        """Store how far the request has got. Raises ConflictError when another delivery works on it."""
+        await save_request(self.context, self.request)
+
+    def check_time(self) -> None:
+        """Raises OutOfTimeError when this delivery has worked long enough."""
+        if self.context.now() >= self.deadline:
+            raise OutOfTimeError
+
+    @property
+    def tenant(self) -> str:
+        """The tenant."""
+        return self.request.tenant
+
+
+async def suppress_person(task: Task) -> None:
+    """Suppress the person by all that identifies nobody else."""
+    context, request = task.context, task.request
+    found = {*request.subject.identifiers, *(by_key(key) for key in request.subject.keys)}
+    theirs = await _addresses_of(task)
+    found |= theirs - await _addresses_of_others(task, theirs)
+    request.epoch = await suppress(
+        context.tables,
+        task.keys.suppression_key,
+        task.tenant,
+        request.request,
+        found,
+        kind=_KINDS[request.kind],
+        now=context.now(),
+    )
+    request.counts["suppressedIdentifiers"] = len(found)
+
+
+async def _addresses_of(task: Task) -> set[str]:
+    matches = await find_people(task.context, task.tenant, [by_key(key) for key in task.request.subject.keys])
+    return {by_mail(address) for match in matches.values() for address in addresses(match.person)}
+
+
+async def _addresses_of_others(task: Task, theirs: set[str]) -> set[str]:
+    shared: set[str] = set()
+    async for source, stored, value in stored_objects(task.context, task.keys, task.tenant):
+        key = source_key(source, stored, value)
+        if key not in task.request.subject.keys:
+            shared |= theirs & {by_mail(address) for address in addresses(value)}
+    return shared
+
+
+async def clean_sources(task: Task) -> None:
+    """Write every page of every source anew without the person: the store leaves out who was erased."""
+    for source in await sources_of(task.context, task.tenant):
+        task.check_time()
+        store = SourceStore(task.context.tables, task.keys, task.tenant, source)
+        head = await store.head()
+        if head is None:
+            await store.discard_head()
+            await store.sweep(keep=())
+            continue
+        pages, generation = list(head.pages), token_hex(8)
+        for number, page in enumerate(pages):
+            content = await store.page(head, number)
+            if any(_is_meant(task, source, stored, value) for stored, value in content.items()):
+                pages[number] = await store.write_page(generation, number, content, read_at=head.full_at)
+                task.request.count("sourcePages")
+            else:
+                pages[number] = page
+        if pages != list(head.pages):
+            await store.flip(replace(head, pages=tuple(pages)), head.etag)
+        else:
+            await store.sweep(keep={f"p:{page.generation}:{number:05d}" for number, page in enumerate(head.pages)})
+
+
+def _is_meant(task: Task, source: str, stored: str, value: dict[str, object]) -> bool:
+    key = source_key(source, stored, value)
+    if source == USERS and value.keys() <= OF_TARGETS:
+        return False
+    wanted = {*task.request.subject.identifiers, *(by_key(one) for one in task.request.subject.keys)}
+    return not wanted.isdisjoint(identifiers(key, value))
+
+
+async def clean_snapshots(task: Task) -> None:
+    """Take the person out of every snapshot that is kept, so that neither undo nor a paused sync brings them back."""
+    is_theirs = _is_theirs(task)
+    async for sync in syncs_of(task.context, task.tenant):
+        task.check_time()
+        store = SnapshotStore(task.context.tables, task.keys.sealer, task.tenant, sync.sync)
+        policies = Policies.of(sync.definition).name
+        task.request.count("snapshotItems", await store.strip(is_theirs, epoch=task.request.epoch, policies=policies))
+
+
+def _is_theirs(task: Task) -> Callable[[Item], bool]:
+    wanted = {*task.request.subject.identifiers, *(by_key(key) for key in task.request.subject.keys)}
+    return lambda item: not wanted.isdisjoint(identifiers(item.key, person_in(item)))
+
+
+async def clean_refusals(task: Task) -> None:
+    """Forget that somebody did not want the person on the phone."""
+    async for sync in syncs_of(task.context, task.tenant):
+        task.check_time()
+        store = RefusalStore(task.context.tables, task.keys.fingerprint_key, task.tenant, sync.sync)
+        rows = task.context.tables.query(REFUSALS, partition(task.tenant, sync.sync), select=())
+        for mailbox in [entity.row async for entity in rows]:
+            refusals = await store.load(mailbox)
+            refusals.discard(task.request.subject.keys)
+            if refusals.changed:
+                await store.save(mailbox, refusals)
+                task.request.count("refusals")
+
+
+async def clean_results(task: Task) -> None:
+    """Take the results of the person's own mailbox out of runs that are over."""
+    theirs = set(task.request.subject.object_ids)
+    async for run in newest_runs(task.context.tables, task.tenant):
+        if not theirs or not run.state.final:
+            continue
+        task.check_time()
+        async for chunk in all_chunks(task.context.tables, run):
+            results = [result for result in chunk.results if result.mailbox not in theirs]
+            replicas = [replica for replica in chunk.replicas if replica.mailbox not in theirs]
+            if len(results) < len(chunk.results) or len(replicas) < len(chunk.replicas):
+                task.request.count("results", len(chunk.results) - len(results))
+                chunk.results, chunk.replicas = results, replicas
+                for mailbox in theirs:
+                    chunk.carried.pop(mailbox, None)
+                await save_chunk(task.context.tables, run, chunk)
+
+
+async def verify(task: Task) -> None:
+    """Look again, once no run plans any more that may have read before the suppression. Raises WaitError or AgainError."""
+    request = task.request
+    assert request.started_at is not None
+    if task.context.now() - request.started_at < _PLANNING:
+        async for sync in syncs_of(task.context, task.tenant):
+            if sync.active_run and await _plans_since_before(task, sync.active_run, request.started_at):
+                raise WaitError(30)
+    async for sync in syncs_of(task.context, task.tenant):
+        store = SnapshotStore(task.context.tables, task.keys.sealer, task.tenant, sync.sync)
+        for head in (await store.head(), await store.previous()):
+            if head is not None and head.epoch < request.epoch:
+                raise AgainError
+    wanted = [*request.subject.identifiers, *(by_key(key) for key in request.subject.keys)]
+    left = await find_people(task.context, task.tenant, wanted)
+    if request.kind is not RequestKind.ERASURE:
+        left = {key: match for key, match in left.items() if any(place.startswith("snapshot/") for place in match.places)}
+    if any(concerns(request.subject.keys or list(left), key) for key in left):
+        raise AgainError
+    request.counts["foundWhenLookedAgain"] = len(left)
+
+
+async def _plans_since_before(task: Task, run_id: str, when: datetime) -> bool:
+    try:
+        run = await load_run(task.context.tables, task.tenant, run_id)
+    except NotFoundError:
+        return False
+    return run.state is RunState.QUEUED and run.requested_at <= when
+
+
+async def write_receipt(task: Task) -> None:
+    """Chain a receipt into the audit trail: counts, and nothing personal."""
+    request = task.request
+    details = {
+        "kind": str(request.kind),
+        "requestedAt": request.requested_at.isoformat(),
+        "startedAt": request.started_at.isoformat() if request.started_at is not None else None,
+        "counts": dict(sorted(request.counts.items())),
+        "remains": REMAINS,
+    }
+    link = await record(
+        task.context,
+        task.tenant,
+        actor=SYSTEM,
+        action=f"{request.kind}.done",
+        subject=f"request/{request.request}",
+        after=details,
+        once=f"receipt|{request.request}",
+    )
+    request.receipt, request.receipt_hash = link.sequence, link.hash
+
+
+REMAINS = (
+    "the keyed hashes of the suppression, until it is lifted",
+    "object id and account state of a user whose own mailbox is served",
+    "in mailboxes under a hold or a retention policy: what Microsoft 365 keeps there by the customer's rules",
+    "in Deleted Items: copies that users themselves had deleted before; Graph shows apps no contacts there",
+    "in phones: what they show until they have synchronised with the mailbox the next time",
+)
+"""What an erasure leaves, and says so."""

@@ -1,0 +1,117 @@
+"""`privacy-requests`: takes a request from step to step. Every delivery may die anywhere and be repeated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from gdpr import erasure
+from gdpr.audit_chain import SYSTEM
+from gdpr.audit_trail import record
+from gdpr.erasure import AgainError, Task, WaitError
+from gdpr.erasure_mailboxes import PER_ROUND, clean_mailboxes
+from gdpr.requests import WARN_BEFORE, Request, RequestKind, RequestState, finish, load_request, newest_requests, save_request
+from sync_core import messages
+from sync_core.engine.context import WORKING_TIME, Context
+from sync_core.engine.work import OutOfTimeError
+from sync_core.errors import ConflictError, LostPagesError, NotFoundError, ParkedError
+from sync_core.messages import PrivacyStep
+
+log = logging.getLogger("rollcall.privacy")
+
+Step = Callable[[Task], Awaitable[None]]
+
+_AFTER_SUPPRESSION = 1
+_STOPPING: Sequence[Step] = (
+    erasure.suppress_person,
+    erasure.clean_snapshots,
+    clean_mailboxes,
+    erasure.verify,
+    erasure.write_receipt,
+)
+_ERASING: Sequence[Step] = (
+    erasure.suppress_person,
+    erasure.clean_sources,
+    erasure.clean_snapshots,
+    clean_mailboxes,
+    erasure.clean_refusals,
+    erasure.clean_results,
+    erasure.verify,
+    erasure.write_receipt,
+)
+STEPS: dict[RequestKind, Sequence[Step]] = {
+    RequestKind.ERASURE: _ERASING,
+    RequestKind.RESTRICTION: _STOPPING,
+    RequestKind.OBJECTION: _STOPPING,
+}
+
+
+async def start_request(context: Context, request: Request) -> None:
+    """Have a confirmed request worked on."""
+    await _send(context, request)
+
+
+async def take_steps(context: Context, message: PrivacyStep) -> None:
+    """Go on with a request for as long as a delivery may work."""
+    try:
+        request = await load_request(context, message.tenant, message.request)
+    except NotFoundError:
+        log.warning("privacy request %s is gone", message.request)
+        return
+    if request.state is not RequestState.RUNNING:
+        return
+    steps = STEPS[request.kind]
+    keys = await context.keyring.keys(request.tenant)
+    task = Task(context, keys, request, deadline=context.now() + min(WORKING_TIME, context.lease * 0.6))
+    delay: float | None = None
+    while request.step < len(steps) and delay is None:
+        try:
+            await steps[request.step](task)
+        except OutOfTimeError:
+            delay = 0
+        except WaitError as wait:
+            delay = wait.delay
+        except ParkedError as parked:
+            delay = parked.delay
+        except (AgainError, LostPagesError, ConflictError):
+            # somebody else changed it at the same time
+            request.rounds, delay = request.rounds + 1, 5.0
+            request.step, request.cursor = min(request.step, _AFTER_SUPPRESSION), ""
+            request.subject.busy = []
+            for name in PER_ROUND:
+                request.counts.pop(name, None)
+        else:
+            request.step, request.cursor = request.step + 1, ""
+        if request.step == len(steps):
+            finish(request, RequestState.DONE, context.now())
+        try:
+            await save_request(context, request)
+        except ConflictError:
+            log.info("another delivery works on privacy request %s", request.request)
+            return
+    if delay is not None:
+        await _send(context, request, delay=delay)
+
+
+async def look_after_requests(context: Context, tenant: str) -> None:
+    """Once a day: send open requests again, and warn of those that are due soon by an entry in the audit trail."""
+    async for request in newest_requests(context, tenant):
+        if request.state.final:
+            continue
+        if request.state is RequestState.RUNNING:
+            await _send(context, request)
+        if not request.warned and context.now() >= request.due_at - WARN_BEFORE:
+            log.warning("privacy request %s of tenant %s is due on %s", request.request, tenant, request.due_at.date())
+            subject = f"request/{request.request}"
+            once = f"due|{request.request}|{request.due_at.isoformat()}"
+            await record(context, tenant, actor=SYSTEM, action="request.due_soon", subject=subject, once=once)
+            request.warned = True
+            try:
+                await save_request(context, request)
+            except ConflictError:
+                continue
+
+
+async def _send(context: Context, request: Request, *, delay: float = 0) -> None:
+    message = messages.PrivacyStep(request.tenant, request.request)
+    await context.queues.send(messages.PRIVACY_REQUESTS, messages.as_dict(message), delay=delay)

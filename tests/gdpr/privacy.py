@@ -1,0 +1,34 @@
+"""What tests of privacy requests share."""
+
+from __future__ import annotations
+
+from gdpr.audit_chain import Actor
+from gdpr.privacy_queue import start_request
+from gdpr.requests import Request, RequestKind, confirm, identifiers_of, load_request, make_request
+from gdpr.subject import find_people
+from local.m365.mailbox import Contact
+from tests.engine.world import TENANT, World
+
+OFFICER = Actor("user", "99999999-aaaa-4aaa-8aaa-111111111111", TENANT)
+
+
+async def asked(world: World, kind: RequestKind, *emails: str, ids: tuple[str, ...] = (), key: str = "") -> Request:
+    """A request for whoever has these addresses or ids, confirmed and sent to the queue."""
+    identifiers = identifiers_of(object_ids=ids, emails=emails)
+    request = await make_request(world.context, TENANT, kind, identifiers, by=OFFICER, key=key)
+    matches = await find_people(world.context, TENANT, identifiers)
+    request = await confirm(world.context, TENANT, request.request, by=OFFICER, keys=list(matches))
+    await start_request(world.context, request)
+    return request
+
+
+async def done(world: World, request: Request) -> Request:
+    """The request after everything that waits has been delivered."""
+    await world.settle()
+    return await load_request(world.context, TENANT, request.request)
+
+
+def everywhere(world: World, text: str) -> list[Contact]:
+    """All contacts of all mailboxes that hold a text, Deleted Items included."""
+    boxes = world.tenant.mailboxes.values()
+    return [contact for box in boxes for contact in box.items() if text in repr(contact.values)]

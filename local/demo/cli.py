@@ -6,10 +6,11 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from api.principal import Role
 from local.demo import check, second_list, story
 from local.demo.clients import SYNC, Admin, Json, Reader, StageHand
 from local.demo.compare import choose, compare
@@ -219,6 +220,7 @@ class Demo:
                 f"{on.microsoft365}/{tenant.id}/oauth2/v2.0/token",
             ),
             ("people, with that token", f'curl -H "Authorization: Bearer ..." {on.microsoft365}/v1.0/users'),
+            *sign_ins(tenant, on.microsoft365),
         ):
             show.say(f"{what}:\n    {command}")
         show.say(f"storage:\n    {on.storage}")
@@ -228,3 +230,17 @@ class Demo:
         except KeyboardInterrupt:
             return
         raise DemoError(f"{on.ended()} has ended", "Read the logs in .local/demo")
+
+
+def sign_ins(tenant: TenantFile, microsoft365: str) -> Iterator[tuple[str, str]]:
+    """How to get tokens for the app's own API."""
+    app = tenant.app
+    for name in app.roles.get(Role.ADMIN, [])[:1]:
+        arguments = f"{microsoft365} {tenant.id} {app.client_id} {name}"
+        yield "a token for the API, as an administrator", f"{sys.executable} -m local.m365.entra.browser {arguments}"
+    for client in app.automation[:1]:
+        yield (
+            "a token for the API, as a script",
+            f"curl -d grant_type=client_credentials -d client_id={client.client_id} -d client_secret={client.client_secret} "
+            f"-d scope=api://{app.client_id}/.default {microsoft365}/{tenant.id}/oauth2/v2.0/token",
+        )

@@ -13,6 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 import function_app
+from api.principal import Role
+from api.signin import errors as sign_in_errors
 from cloud.settings import Settings
 from local.host.functions import Function, read_functions
 from sync_core import errors
@@ -106,6 +108,13 @@ def test_every_setting() -> None:
 
 def test_every_endpoint() -> None:
     assert set(cells("operations.md", "## HTTP endpoints")) - definition_fields() == routes()
+
+
+def test_every_app_role_and_every_refusal_of_a_caller() -> None:
+    documented = re.findall(r'"value": "([^"]+)"', page("sign-in.md"))
+    assert sorted(documented) == sorted(Role)
+    codes = {value for name, value in vars(sign_in_errors).items() if name.isupper() and isinstance(value, str)}
+    assert set(cells("sign-in.md", "## What is checked")) == codes | {"unavailable"}
 
 
 def test_every_queue_with_its_poison_queue() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import json
 import re
+import shlex
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -14,9 +18,15 @@ import jwt
 import pytest
 from jwt.types import Options
 
+from local.clock import SystemClock
+from local.demo.cli import sign_ins
+from local.m365 import control, people, tenant_file
 from local.m365.entra.apps import Automation, Redirects
 from local.m365.entra.browser import SignInFailedError, challenge_of, sign_in
 from local.m365.entra.errors import ERRORS, EntraError
+from local.m365.server import Server
+from local.m365.service import Microsoft365
+from local.m365.wire import Request
 from tests.m365.conftest import APP, TENANT, World
 
 LOGIN = "https://login.microsoftonline.com"
@@ -353,3 +363,58 @@ async def test_the_headless_browser_signs_in_or_says_why_not(entra: World) -> No
 
 def test_every_error_has_its_shape() -> None:
     assert all(EntraError(code).description == f"AADSTS{code}: {text}" for code, (_, text) in ERRORS.items())
+
+
+async def test_the_commands_that_the_demo_prints_bring_tokens() -> None:
+    service = Microsoft365(SystemClock())
+    file = people.demo_tenant(8, 3)
+    tenant = tenant_file.install(service, file)
+    async with Server(service) as server:
+        commands = dict(sign_ins(file, server.url))
+        arguments = shlex.split(commands["a token for the API, as an administrator"])
+        command = await asyncio.create_subprocess_exec(*arguments, stdout=PIPE)
+        printed, _ = await command.communicate()
+        assert command.returncode == 0
+        form = dict(part.split("=", 1) for part in re.findall(r"-d (\S+)", commands["a token for the API, as a script"]))
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"{server.url}/{tenant.id}/oauth2/v2.0/token", data=form)
+    unchecked: Options = {"verify_signature": False}
+    for token in (printed.decode().strip(), answer.json()["access_token"]):
+        claims = jwt.decode(token, options=unchecked)
+        assert (claims["aud"], claims["tid"], claims["roles"]) == (tenant.app.client_id, tenant.id, ["Rollcall.Admin"])
+
+
+def test_a_tenant_file_says_who_has_roles() -> None:
+    values = {
+        "id": TENANT,
+        "displayName": "Contoso",
+        "app": {"roles": {"Rollcall.Viewer": [ANN]}, "redirectUris": {"web": [CONSENT]}},
+        "administrators": [ANN],
+        "users": [{"userPrincipalName": ANN}],
+    }
+    tenant = tenant_file.install(Microsoft365(SystemClock()), tenant_file.parse(values))
+    user = tenant.directory.user(ANN)
+    assert user is not None
+    signs = tenant.app.sign_ins
+    assert (signs.roles, signs.administrators) == ({user["id"]: frozenset({"Rollcall.Viewer"})}, {user["id"]})
+    assert signs.redirects == Redirects(native=("http://localhost",), web=(CONSENT,))
+    for place, changed in (
+        ("administrators.0", {"administrators": ["nobody"]}),
+        ("app.roles.R.0", {"app": {"roles": {"R": ["nobody"]}}}),
+    ):
+        with pytest.raises(tenant_file.TenantFileError, match=place):
+            tenant_file.install(Microsoft365(SystemClock()), tenant_file.parse(values | changed))
+
+
+async def test_other_processes_get_tokens_and_new_keys_over_the_switches(entra: World) -> None:
+    def order(what: str, **body: object) -> Any:
+        reply = control.handle(entra.service, Request("POST", f"/control/{what}", body=json.dumps(body).encode()))
+        return reply.status, reply.content
+
+    status, content = order("token", tenant=TENANT, user=ANN, defect="expired")
+    claims = await claims_of(entra, content["token"])
+    assert (status, claims["exp"] < entra.clock.now().timestamp()) == (200, True)
+    assert order("keys") == (204, None)
+    assert (await claims_of(entra, order("token", tenant=TENANT, client=ROBOT)[1]["token"]))["idtyp"] == "app"
+    assert [order("token", tenant=TENANT, **wrong)[0] for wrong in ({"user": "x"}, {"client": "x"})] == [404, 404]
+    assert order("token", tenant=TENANT, user=ANN, defect="x")[0] == 400

@@ -152,6 +152,11 @@ def value_of(field: str, texts: Iterable[str | None], *, country: str | None, ph
             return next(filter(None, map(_text, found)), None)
 
 
+def blank(field: str) -> Any:
+    """What an empty field holds."""
+    return dict.fromkeys(_ADDRESS) if field == "businessAddress" else value_of(field, (), country=None)
+
+
 def canonical(field: str, value: Any) -> bytes:
     """The form in which what we wrote equals what Graph reads back.
 

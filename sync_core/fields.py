@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from sync_core.contacts import FIELDS, OWNED_FIELDS, value_of
+from sync_core.contacts import FIELDS, OWNED_FIELDS, blank, value_of
 from sync_core.directory import EXTENSION_ATTRIBUTES, TEXTS
 from sync_core.texts import LONGEST
 
@@ -116,7 +116,7 @@ class Fields(_Strict):
             shaped["displayName"] = f"{given} {surname}" if self.names == "given_surname" else f"{surname}, {given}"
         for name, rule in self.rules.items():
             if rule.policy == "clear":
-                shaped[name] = dict.fromkeys(contact[name]) if name == "businessAddress" else value_of(name, (), country=None)
+                shaped[name] = blank(name)
             elif rule.is_fed:
                 value = value_of(name, _texts(rule, person), country=country, phones_as_is=as_is)
                 shaped[name] = value or (shaped[name] if name == "displayName" else value)

@@ -7,10 +7,12 @@ something to write.
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
+from sync_core.contacts import blank
 from sync_core.definition import SyncDefinition
 from sync_core.encoding import kept as encoded
 from sync_core.fingerprints import Fingerprinter
@@ -18,7 +20,7 @@ from sync_core.model import Create, Held, Item, Operation, Update
 
 NOTES = "personalNotes"
 
-_NAMES = frozenset(("displayName", "givenName", "surname"))
+NAMES = frozenset(("displayName", "givenName", "surname"))
 _MARKS = "singleValueExtendedProperties"
 
 
@@ -35,8 +37,13 @@ class Policies:
     def of(cls, definition: SyncDefinition) -> Policies:
         """The policies of a definition."""
         fields = definition.fields
+        return cls.over(definition, owned=fields.owned, filled=fields.filled)
+
+    @classmethod
+    def over(cls, definition: SyncDefinition, *, owned: Collection[str], filled: Collection[str]) -> Policies:
+        """The policies of a definition for items that write other fields than it says."""
         keep, respect = definition.on_user_edit == "keep", definition.on_user_delete == "respect"
-        return cls(keep, respect, fields.filled, NOTES in fields.owned)
+        return cls(keep, respect, frozenset(filled), NOTES in owned)
 
     @property
     def look_first(self) -> bool:
@@ -80,8 +87,8 @@ class Policies:
             return Update(update.key, update.item_id, _body(item, owned), update.was)
         edited = set(entry.kept) - self.filled if self.keep_edits else set()
         kept = edited.intersection(differing)
-        if kept & _NAMES:
-            kept |= _NAMES.intersection(differing)  # a name is one thing, and Exchange makes one part from the others
+        if kept & NAMES:
+            kept |= NAMES.intersection(differing)  # a name is one thing, and Exchange makes one part from the others
         filled = self.filled.intersection(differing)
         theirs = kept | {name for name in filled if not fingerprinter.is_blank(entry.fingerprint, name)}
         ours = [name for name in differing if name not in theirs]
@@ -91,9 +98,34 @@ class Policies:
         return Update(update.key, update.item_id, _body(item, ours), update.was, then)
 
 
+def emptied(
+    operations: Sequence[Operation], names: Collection[str], wanted: Mapping[str, Item], held: Mapping[str, Held]
+) -> list[Operation]:
+    """The plan, with the fields `names`, which no item writes any more, emptied in what stays; not where the user edited them."""
+    result: list[Operation] = []
+    untouched = dict(held)
+    for operation in operations:
+        if not isinstance(operation, Create):
+            was = operation.was if isinstance(operation, Update) else ""
+            entry = untouched.pop(was or operation.key)
+            if isinstance(operation, Update):
+                result.append(replace(operation, body=encoded({**orjson.loads(operation.body), **_blanks(names, entry)})))
+                continue
+        result.append(operation)
+    for key in sorted(untouched.keys() & wanted.keys()):
+        entry = untouched[key]
+        body = {**orjson.loads(_body(wanted[key], ())), **_blanks(names, entry)}
+        result.append(Update(key, entry.item_id, encoded(body), then=entry))
+    return result
+
+
+def _blanks(names: Collection[str], entry: Held) -> dict[str, Any]:
+    return {name: blank(name) for name in names if name not in entry.kept}
+
+
 def _body(item: Item, names: Collection[str]) -> bytes:
     """What an update of these fields writes. The mark always says what we would have written in full: by it edits are found."""
     wanted = set(names) | {_MARKS}
-    if wanted & _NAMES:
+    if wanted & NAMES:
         wanted.add("displayName")  # else Exchange makes it anew from the other parts
     return encoded({name: value for name, value in orjson.loads(item.body).items() if name in wanted})

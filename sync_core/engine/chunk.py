@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sync_core.engine import folders, runs
+from sync_core.engine import folders, runs, undo
 from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, LOOK_FOR_RESTORED, WORKING_TIME, Context
 from sync_core.engine.delivery import UnexpectedError
 from sync_core.engine.removal import release_replica, remove_replica
@@ -103,12 +103,16 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     left = "kept" if _keeps(sync) else "removed"
     chunk.results += [MailboxResult(one.mailbox, left) for one in chunk.replicas if one.mailbox not in there]
     mailboxes = context.graph.mailboxes(run.tenant)
+    fields = sync.definition.fields
+    owned, filled = (fields.owned, fields.filled) if snapshot is None else (snapshot.owned, snapshot.filled)
+    emptied = await undo.written_since(snapshots, snapshot) if run.undoes and snapshot is not None else ()
     work = Work(
         context=context,
         sync=sync,
         mailboxes=mailboxes,
-        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, sync.definition.fields.owned),
-        policies=Policies.of(sync.definition),
+        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, owned),
+        policies=Policies.over(sync.definition, owned={*owned, *emptied}, filled=filled),
+        emptied=emptied,
         snapshots=snapshots,
         snapshot=snapshot,
         ledgers=LedgerStore(context.tables, keys.sealer, run.tenant, run.sync),

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import orjson
 
-from sync_core import brakes, notes, planning
+from sync_core import brakes, notes, planning, policies
 from sync_core.engine import folders
 from sync_core.engine.audit import audit, list_folder, look_at_missing
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
@@ -200,7 +200,13 @@ async def _plan(
         held |= ledger.loaded[number]
     if refusals is not None:
         refusals.discard(held)
-    steps = work.policies.applied(planning.in_place(operations), wanted, held, work.fingerprinter, refusals)
+    operations = planning.in_place(operations)
+    if refusals is not None:
+        # whoever merges with a refused person is refused under all keys, when they part again too
+        refusals.add([step.key for step in operations if isinstance(step, Create) and step.key in refusals])
+    steps = work.policies.applied(operations, wanted, held, work.fingerprinter, refusals)
+    if work.emptied:
+        steps = policies.emptied(steps, work.emptied, wanted, held)
     return [(step, wanted.get(step.key)) for step in steps]
 
 

@@ -87,6 +87,8 @@ async def store_snapshot(
         spread,
         made_from=origin,
         policies=Policies.of(sync.definition).name,
+        owned=sync.definition.fields.owned,
+        filled=sync.definition.fields.filled,
         read_at=read_at,
         epoch=proposal.epoch,
         previous_etag=previous.etag if previous else "",

@@ -6,6 +6,7 @@ from sync_core.engine import runs
 from sync_core.engine.context import Context
 from sync_core.engine.difference import HeldError, Hold
 from sync_core.errors import InputError, Reason
+from sync_core.policies import NAMES
 from sync_core.state.runs import NOTHING, Run, load_run, new_run_id, save_run
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.suppressions import current_epoch
@@ -68,6 +69,18 @@ async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync) 
 
     await runs.change_sync(context, run.tenant, run.sync, applied)
     return head.digest
+
+
+async def written_since(store: SnapshotStore, restored: SnapshotHead) -> tuple[str, ...]:
+    """The fields that only the snapshot wrote which an undo has left: nothing in the restored one says what to do with them.
+
+    What was there before is not known: it was blank or, where a rule overwrote it, is lost. A field that was only filled where it
+    was blank may hold the user's own text, and a name cannot be blank: these stay.
+    """
+    left = await store.previous()
+    if left is None:
+        return ()
+    return tuple(name for name in left.owned if name not in {*restored.owned, *left.filled, *NAMES})
 
 
 async def keep(context: Context, store: SnapshotStore, run: Run, sync: Sync) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -34,6 +35,8 @@ class OutOfTimeError(Exception):
 class Work:
     """One delivery of a chunk. `snapshot` is None while the sync is being deleted: then every replica leaves.
 
+    `emptied` are fields that an undo takes back as a whole, because the list it brings back does not write them.
+
     `progress` is what was done so far in each mailbox, by earlier parts of the chunk and by this one; it is kept even when the
     service of a mailbox breaks off.
     """
@@ -50,6 +53,7 @@ class Work:
     check: Check
     released: bool
     deadline: datetime
+    emptied: Sequence[str] = ()
     progress: dict[str, Carried] = field(default_factory=dict)
     epoch_read_at: datetime | None = None
     reading_epoch: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -30,7 +30,8 @@ class SnapshotHead:
     """Names a snapshot.
 
     `made_from` tells from which source content, definition and settings it was made, `epoch` in which epoch of the tenant's
-    suppressions: nobody who was suppressed until then is in it.
+    suppressions: nobody who was suppressed until then is in it. `owned` are the fields that its items write, `filled` those that
+    they write only where they are blank: the definition may say otherwise by now, when an undo brought the snapshot back.
     """
 
     generation: str
@@ -38,6 +39,8 @@ class SnapshotHead:
     count: int
     made_from: str
     read_at: datetime
+    owned: tuple[str, ...]
+    filled: frozenset[str]
     epoch: int = 0
     etag: str = ""
 
@@ -106,6 +109,8 @@ class SnapshotStore:
             count=state["count"],
             made_from=state["madeFrom"],
             read_at=datetime.fromisoformat(state["readAt"]),
+            owned=tuple(state["owned"]),
+            filled=frozenset(state["filled"]),
             epoch=state["epoch"],
             etag=entity.etag,
         )
@@ -117,6 +122,8 @@ class SnapshotStore:
             "count": head.count,
             "madeFrom": head.made_from,
             "readAt": head.read_at.isoformat(),
+            "owned": head.owned,
+            "filled": sorted(head.filled),
             "epoch": head.epoch,
         }
         return pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, row, orjson.dumps(state), read_at=head.read_at)
@@ -147,6 +154,8 @@ class SnapshotStore:
         *,
         made_from: str,
         policies: str = "",
+        owned: Sequence[str],
+        filled: Collection[str] = (),
         read_at: datetime,
         epoch: int = 0,
         previous_etag: str,
@@ -162,6 +171,8 @@ class SnapshotStore:
             count=sum(len(page) for page in spread),
             made_from=made_from,
             read_at=read_at,
+            owned=tuple(owned),
+            filled=frozenset(filled),
             epoch=epoch,
         )
         for number, page in enumerate(spread):

@@ -257,3 +257,56 @@ async def test_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, paused in (("get_sync", True), ("resume_sync", False), ("pause_sync", True)):
         status, sync = await http.post(name, {}, sync=SYNC)
         assert (status, sync["paused"]) == (200, paused)
+
+
+# --- after a change of what is written ---------------------------------------------------------------------------------------
+
+FIELDS = ("displayName", "jobTitle", "department", "officeLocation", "categories", "personalNotes", "mobilePhone")
+
+
+@pytest.mark.parametrize("policy", [{}, {"on_user_edit": "keep"}, {"on_user_delete": "respect"}])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"categories": {"constant": ["Colleagues"]}}),
+        ({"categories": {"constant": ["Colleagues"]}}, {}),
+        ({}, {"officeLocation": {"policy": "leave"}}),
+        ({}, {"jobTitle": {"policy": "fill"}}),
+        ({"jobTitle": {"policy": "fill"}}, {}),
+        ({}, {"department": {"policy": "clear"}}),
+        ({"personalNotes": {"source": "officeLocation"}}, {}),
+        ({}, {"personalNotes": {"source": "officeLocation"}}),
+    ],
+)
+async def test_a_change_of_the_fields_is_taken_back_too(
+    policy: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    world = World()
+    mailboxes = world.hire_many(4, mailboxes=2)[:2]
+    for user in world.tenant.directory.users.objects:
+        world.tenant.change_user(user, {"jobTitle": "Clerk", "officeLocation": "Berlin 1"})
+
+    def shown() -> Any:
+        return {
+            (mailbox, key): [{name: contact.values.get(name) or None for name in FIELDS} for contact in contacts]
+            for mailbox in mailboxes
+            for key, contacts in world.ours(mailbox).items()
+        }
+
+    await world.connect({"schedule": NIGHTLY, "fields": {"rules": before}, **policy})
+    await world.run()
+    await scheduled(world)
+    was = shown()
+    await world.define({"schedule": NIGHTLY, "fields": {"rules": after}, **policy})
+    world.clock.advance(NIGHT)
+    changed = await world.run()
+    assert changed.state is RunState.SUCCEEDED
+    run = await undo(world.context, TENANT, changed.run)
+    await world.settle()
+    assert (await load_run(world.tables, TENANT, run)).state is RunState.SUCCEEDED
+    assert shown() == was
+    for _ in range(2):
+        world.clock.advance(NIGHT)
+        quiet = await world.run()  # paused: it looks, and finds everything as it should be
+        assert (quiet.state, quiet.counts) == (RunState.SUCCEEDED, Counts())
+    assert shown() == was

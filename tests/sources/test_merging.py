@@ -183,3 +183,26 @@ async def test_who_is_left_of_a_merged_person_keeps_the_item() -> None:
     run = await world.good()
     assert world.uid("Ann Elsewhere") == item
     assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 1, 0)
+
+
+async def test_whom_a_user_has_deleted_stays_away_under_every_key_they_ever_had() -> None:
+    """Deleted as a partner; then the partner gets an account as well, then only the account is left."""
+    world = Lists()
+    world.org_contact("Other Partner")
+    partner = world.org_contact("Paula Partner", mail="paula@partner.example")
+    await world.set_up({"kind": "directory"}, {"kind": "orgContacts"}, on_user_delete="respect")
+    await world.good()
+    contacts = world.tenant.contacts(world.reader, "Colleagues")
+    (paula,) = [contact for contact in contacts if contact.values["displayName"] == "Paula Partner"]
+    world.tenant.mailbox(world.reader).delete(paula)
+    world.pass_days(1)
+    await world.good()
+    world.hire("Paula Partner", mailbox="none", mail="paula@partner.example")
+    for _ in range(2):
+        world.pass_days(1)
+        await world.good()
+        assert world.listed() == ["Other Partner", "Reader One"]
+    world.tenant.directory.org_contacts.remove(partner)
+    world.pass_days(1)
+    await world.good()
+    assert world.listed() == ["Other Partner", "Reader One"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from datetime import timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -16,7 +16,7 @@ from cloud.tables import AzureTables
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
 from local.clock import VirtualClock
-from local.memory import Delivery, MemoryQueues
+from local.memory import Delivery, MemoryQueues, MemoryTables
 from sync_core import messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, runs, start
@@ -48,12 +48,15 @@ class _OneSecret:
         return [SECRET]
 
 
-class Installation:
+Store = TypeVar("Store", bound=AzureTables | MemoryTables)
+
+
+class Installation(Generic[Store]):
     """The app on `tables`, before the Graph at `url` or behind `transport`."""
 
     def __init__(
         self,
-        tables: AzureTables,
+        tables: Store,
         *,
         url: str = "http://127.0.0.1:1",
         transport: httpx.AsyncBaseTransport | None = None,
@@ -116,7 +119,8 @@ class Installation:
     async def close(self) -> None:
         """Close every connection."""
         await self.graph.close()
-        await self.tables.close()
+        if isinstance(self.tables, AzureTables):
+            await self.tables.close()
 
     async def _settle(self) -> None:
         """Deliver several messages at a time, until none is left; delayed ones come as soon as there is nothing else to do."""

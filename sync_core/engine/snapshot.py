@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -46,18 +46,16 @@ def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
 
 async def everybody(material: Material, definition: SyncDefinition, settings: TenantSettings) -> list[Merged]:
     """The people of all sources, merged, before the sync's own selection is asked. Raises LostPagesError."""
-    people = [await _people_of(material, place) for place in range(len(material.sources))]
-    return list(_merged(people, settings, phones_as_is=definition.fields.phones == "as_is"))
+    return [person async for person in _merged(material, definition, settings, {})]
 
 
 async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: TenantSettings, material: Material) -> Proposal:
     """Select, merge and map. Raises LostPagesError when a source is purged meanwhile."""
     is_target = await _target_rule(sync.definition.targets, material)
     targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user)]
-    people = [await _people_of(material, place) for place in range(len(material.sources))]
     fields = sync.definition.fields
-    merged = _merged(people, settings, phones_as_is=fields.phones == "as_is")
-    wanted = list(filter(_selection_rule(sync.definition.selection), merged))
+    is_wanted = _selection_rule(sync.definition.selection)
+    known: dict[str, list[str]] = {}
     fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, fields.owned)
     items = {
         person.key: item_of(
@@ -69,9 +67,10 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
             default_country=settings.default_country,
             fields=None if fields == Fields() else fields,
         )
-        for person in wanted
+        async for person in _merged(material, sync.definition, settings, known)
+        if is_wanted(person)
     }
-    return Proposal(items, sorted(targets), _shares(material, people, wanted), material.suppressed.epoch)
+    return Proposal(items, sorted(targets), _shares(material, known, items), material.suppressed.epoch)
 
 
 async def store_snapshot(
@@ -95,23 +94,32 @@ async def store_snapshot(
     )
 
 
-async def _people_of(material: Material, place: int) -> list[Person]:
+async def _people_of(material: Material, place: int) -> AsyncIterator[Person]:
     definition, source = material.sources[place]
     selects = compiled(definition.selection) if definition.selection is not None else None
-    return [
-        Person(key, attributes)
-        async for key, attributes in source.people(material.heads)
-        if (selects is None or selects(attributes)) and not material.suppressed.covers(key, attributes)
-    ]
+    async for key, attributes in source.people(material.heads):
+        if (selects is None or selects(attributes)) and not material.suppressed.covers(key, attributes):
+            yield Person(key, attributes)
 
 
-def _merged(people: Sequence[list[Person]], settings: TenantSettings, *, phones_as_is: bool) -> Iterable[Merged]:
-    if len(people) == 1:
-        return (Merged(*person) for person in next(iter(people)))
-    if phones_as_is:
-        return merge_people(people)
+async def _merged(
+    material: Material, definition: SyncDefinition, settings: TenantSettings, known: dict[str, list[str]]
+) -> AsyncIterator[Merged]:
+    """Everybody, one at a time as long as there is nothing to merge. Of several sources, notes in `known` who tells of a key."""
+    if len(material.sources) == 1:
+        async for person in _people_of(material, 0):
+            yield Merged(*person)
+        return
     country = settings.default_country
-    return merge_people([[Person(key, with_international_phones(one, country)) for key, one in source] for source in people])
+    as_is = definition.fields.phones == "as_is"
+    people: list[list[Person]] = []
+    for place, (_, source) in enumerate(material.sources):
+        people.append([])
+        async for key, one in _people_of(material, place):
+            known.setdefault(key, []).append(source.id)
+            people[-1].append(Person(key, one if as_is else with_international_phones(one, country)))
+    for merged in merge_people(people):
+        yield merged
 
 
 def _selection_rule(selection: Selection) -> Callable[[Merged], bool]:
@@ -130,15 +138,11 @@ def _selection_rule(selection: Selection) -> Callable[[Merged], bool]:
     return is_wanted
 
 
-def _shares(material: Material, people: Iterable[list[Person]], wanted: Collection[Merged]) -> dict[str, int]:
+def _shares(material: Material, known: Mapping[str, Sequence[str]], wanted: Collection[str]) -> dict[str, int]:
     ids = [source.id for _, source in material.sources]
     if len(ids) == 1:
         return {ids[0]: len(wanted)}
-    known: dict[str, list[str]] = {}
-    for source, found in zip(ids, people, strict=True):
-        for person in found:
-            known.setdefault(person.key, []).append(source)
-    counts = Counter(source for person in wanted for source in {each for key in person.key.split("+") for each in known[key]})
+    counts = Counter(source for key in wanted for source in {each for part in key.split("+") for each in known[part]})
     return {source: counts[source] for source in ids}
 
 

@@ -6,10 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from sync_core.errors import InputError
+from sync_core.event_rules import EventRules, Label
+from sync_core.events import owned
 from sync_core.fields import Fields
+from sync_core.kinds import CONTACTS, EVENTS, Kind
 from sync_core.schedules import Daily, Schedule
 from sync_core.selection import OptionalRule, Selection
 
@@ -118,6 +131,24 @@ class FromPush(_Source):
     id: SourceName
 
 
+class FromCalendar(_Strict):
+    """A calendar of a mailbox: of that name, or "default" for the one that is called Calendar in English.
+
+    In the mirror, `prefix` stands before the subjects of its events, and `category` is one of their categories.
+    """
+
+    kind: Literal["calendar"]
+    mailbox: UUID
+    calendar: Name = "default"
+    prefix: Label | None = None
+    category: Label | None = None
+
+    @property
+    def selection(self) -> None:
+        """People are selected; events follow the rules of the sync."""
+        return
+
+
 def _kind(value: object) -> str:
     """Which model a source is. The bracket keeps the tag out of the paths of errors (see `parse`)."""
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
@@ -130,20 +161,22 @@ SourceDefinition = Annotated[
     | Annotated[FromOrgContacts, Tag("source[orgContacts]")]
     | Annotated[FromMailbox, Tag("source[mailbox]")]
     | Annotated[FromFile, Tag("source[file]")]
-    | Annotated[FromPush, Tag("source[push]")],
+    | Annotated[FromPush, Tag("source[push]")]
+    | Annotated[FromCalendar, Tag("source[calendar]")],
     Discriminator(
         _kind,
         custom_error_type="source",
-        custom_error_message="needs a kind: directory, group, orgContacts, mailbox, file or push",
+        custom_error_message="needs a kind: directory, group, orgContacts, mailbox, file, push or calendar",
     ),
 ]
 
 
 class SyncDefinition(_Strict):
-    """A named sync: the people of its sources into one contact folder of each target mailbox.
+    """A named sync: the people of its sources into one contact folder of each target mailbox, or calendars into one calendar.
 
-    Of a person whom several sources know, each field comes from the first one that has it. A source's own selection is asked
-    before people are merged, that of the sync afterwards.
+    `folder` is what the contact folder or calendar is called, `events` are the rules of a sync of calendars. Of a person whom
+    several sources know, each field comes from the first one that has it. A source's own selection is asked before people are
+    merged, that of the sync afterwards.
     """
 
     name: Name
@@ -152,6 +185,7 @@ class SyncDefinition(_Strict):
     selection: Selection = Selection()
     targets: Targets = Targets()
     fields: Fields = Fields()
+    events: EventRules | None = None
     on_user_edit: Literal["overwrite", "keep"] = "overwrite"
     on_user_delete: Literal["restore", "respect"] = "restore"
     brakes: Brakes = Brakes()
@@ -161,7 +195,7 @@ class SyncDefinition(_Strict):
     @field_validator("sources")
     @classmethod
     def _each_once(cls, value: tuple[SourceDefinition, ...]) -> tuple[SourceDefinition, ...]:
-        named = [source.model_copy(update={"selection": None}) for source in value]
+        named = [source.model_dump(exclude={"selection", "prefix", "category"}) for source in value]
         if any(source in named[:at] for at, source in enumerate(named)):
             raise ValueError("must not name the same source twice")
         return value
@@ -172,6 +206,43 @@ class SyncDefinition(_Strict):
         if any(ord(character) < 32 for character in value or ""):
             raise ValueError("must not hold control characters")
         return value
+
+    @field_validator("sources")
+    @classmethod
+    def _of_one_kind(cls, value: tuple[SourceDefinition, ...], info: ValidationInfo) -> tuple[SourceDefinition, ...]:
+        calendars = sum(isinstance(source, FromCalendar) for source in value)
+        if calendars not in (0, len(value)):
+            raise ValueError("must be calendars or people, not both")
+        if calendars and info.data.get("folder", "") is None:
+            raise ValueError("need the name of a calendar in `folder`: events never go among the user's own")
+        return value
+
+    @field_validator("selection", "fields", "events", "on_user_edit")
+    @classmethod
+    def _fits_the_kind(cls, value: object, info: ValidationInfo) -> object:
+        sources = info.data.get("sources", ())
+        calendars = any(isinstance(source, FromCalendar) for source in sources)
+        if info.field_name == "events":
+            if value is not None and sources and not calendars:
+                raise ValueError("is for calendars")
+        elif calendars and value not in (Selection(), Fields(), "overwrite"):
+            raise ValueError("is for people: what becomes of events is told by `events`")
+        return value
+
+    @property
+    def kind(self) -> Kind:
+        """What the sync mirrors."""
+        return EVENTS if isinstance(self.sources[0], FromCalendar) else CONTACTS
+
+    @property
+    def event_rules(self) -> EventRules:
+        """The rules for events."""
+        return self.events or EventRules()
+
+    @property
+    def owned(self) -> tuple[str, ...]:
+        """The fields that the sync writes, reads and compares."""
+        return owned(self.event_rules) if self.kind is EVENTS else self.fields.owned
 
 
 class TenantSettings(_Strict):

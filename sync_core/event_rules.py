@@ -10,22 +10,36 @@ from sync_core.occurrences import Occurrence
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Labels = Annotated[tuple[Label, ...], Field(max_length=50)]
+Color = Literal[
+    "auto",
+    "lightBlue",
+    "lightGreen",
+    "lightOrange",
+    "lightGray",
+    "lightYellow",
+    "lightTeal",
+    "lightPink",
+    "lightBrown",
+    "lightRed",
+]
 BUSY = "Busy"
 
 
 class EventRules(BaseModel):
     """The rules of a sync of calendars.
 
-    The window reaches from `days_back` to `days_ahead` and slides every night. Events that are `private` (whatever is not of
-    normal sensitivity), `free`, `tentative` or `declined` are kept or skipped; of a private one "busy" tells the time alone. With
-    `categories_in`, only events with one of them are mirrored; with one of `categories_out`, never. A `subject` of the sync's own
-    is shown instead of everything else that is told of an event. Reminders are off unless `reminder_minutes` says otherwise.
+    A calendar gets its `color` when it is made. The window reaches from `days_back` to `days_ahead` and slides every night.
+    Events that are `private` (whatever is not of normal sensitivity), `free`, `tentative` or `declined` are kept or skipped; of a
+    private one "busy" tells the time alone. With `categories_in`, only events with one of them are mirrored; with one of
+    `categories_out`, never. A `subject` of the sync's own is shown instead of everything else that is told of an event.
+    Reminders are off unless `reminder_minutes` says otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     days_back: int = Field(default=30, ge=0, le=365)
     days_ahead: int = Field(default=365, ge=1, le=1095)
+    color: Color = "auto"
     private: Literal["skip", "busy", "full"] = "busy"
     free: Literal["keep", "skip"] = "keep"
     tentative: Literal["keep", "skip"] = "keep"

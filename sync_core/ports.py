@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sync_core.contacts import OWNED_FIELDS
+from sync_core.kinds import Kind
 from sync_core.model import Folder, ItemChangePage, Operation, Outcome, SeenItem, SourcePage, Spent
 
 # --- storage -----------------------------------------------------------------------------------------------------------
@@ -245,6 +246,7 @@ class Mailboxes(Protocol):
     """
 
     spent: Spent
+    kind: Kind
 
     def sharing(self) -> AbstractContextManager[None]:
         """Take part in shared HTTP calls until the context ends."""
@@ -314,6 +316,28 @@ class Mailboxes(Protocol):
         """
 
 
+class Calendars(Mailboxes, Protocol):
+    """The calendars of one tenant's mailboxes: what the contact folders are, with calendars for folders and events for items.
+
+    `folders` are all calendars, `folder` knows no deleted one, and there are no `changes`. Items of `look` say where they are
+    only with fields, and of `find` not at all.
+    """
+
+    async def default(self, mailbox: str) -> Folder:
+        """The mailbox's own calendar."""
+
+    def view(self, mailbox: str, calendar_id: str, start: datetime, end: datetime) -> AsyncIterator[list[dict[str, Any]]]:
+        """All events between two moments, series as their occurrences, with the properties `occurrences.ASKED`."""
+
+    def view_changes(
+        self, mailbox: str, calendar_id: str, delta_link: str | None, start: datetime, end: datetime
+    ) -> AsyncIterator[SourcePage]:
+        """What changed in such a view since the link, by ids: no more than a signal, as it misses deletions.
+
+        The window of a link is that of its beginning. Raises DeltaExpiredError.
+        """
+
+
 class MicrosoftGraph(Protocol):
     """Opens one tenant's Microsoft 365."""
 
@@ -322,3 +346,6 @@ class MicrosoftGraph(Protocol):
 
     def mailboxes(self, tenant: str) -> Mailboxes:
         """The tenant's mailboxes, with a fresh account of what is spent."""
+
+    def calendars(self, tenant: str, *, color: str = "") -> Calendars:
+        """The calendars of the tenant's mailboxes, with a fresh account of what is spent; new ones get this colour."""

@@ -8,11 +8,12 @@ import httpx
 
 from cloud.graph.access import GraphAccess
 from cloud.graph.batch import Gates
+from cloud.graph.calendars import GraphCalendars
 from cloud.graph.client import Client
 from cloud.graph.credentials import Application
 from cloud.graph.directory import GraphDirectory
 from cloud.graph.mailboxes import GraphMailboxes
-from sync_core.ports import Clock, Directory, Mailboxes, MicrosoftGraph, VersionedSecrets
+from sync_core.ports import Calendars, Clock, Directory, Mailboxes, MicrosoftGraph, VersionedSecrets
 
 BASE_URL = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com"
@@ -59,6 +60,11 @@ class Graph(MicrosoftGraph):
     def access(self) -> GraphAccess:
         """What the app may do in tenants."""
         return GraphAccess(self._client)
+
+    def calendars(self, tenant: str, *, color: str = "") -> Calendars:
+        """The calendars of the tenant's mailboxes; new ones get this colour."""
+        permanent = self._permanent_delete
+        return GraphCalendars(tenant, self._client, self._gates, self._clock, permanent_delete=permanent, color=color)
 
     async def close(self) -> None:
         """Close every connection."""

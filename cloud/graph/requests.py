@@ -96,62 +96,94 @@ def creator(url: str, *, brief: bool = False) -> _Template:
     return _Template("POST", url, repeatable=False, body=True, brief=brief)
 
 
-def contact_folders(mailbox: str) -> str:
-    """Where contact folders directly below the default folder are."""
-    return f"/users/{_segment(mailbox)}/contactFolders"
+def _properties(*names: str) -> str:
+    condition = " or ".join(f"id eq '{name}'" for name in names)
+    return "$expand=" + quote(f"singleValueExtendedProperties($filter={condition})", safe="()$='")
 
 
-def contact_folder(mailbox: str, folder_id: str) -> str:
-    """One folder; "contacts" names the default one."""
-    return f"{contact_folders(mailbox)}/{_segment(folder_id)}"
+_MARKS = _properties(KEY_PROPERTY, FINGERPRINT_PROPERTY)
 
 
-def contacts(mailbox: str, folder_id: str) -> str:
-    """The contacts of a folder."""
-    return f"{contact_folder(mailbox, folder_id)}/contacts"
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the items of one kind are in a mailbox, and the folders that hold them; and what is asked of either.
+
+    `name` is the property that names a folder. `prefer` goes with whatever reads items.
+    """
+
+    folders: str
+    items: str
+    name: str
+    folder_query: str
+    item_ids: str
+    prefer: str = IMMUTABLE
+
+    def all_folders(self, mailbox: str) -> str:
+        """Where folders are listed and made."""
+        return f"/users/{_segment(mailbox)}/{self.folders}"
+
+    def default(self, mailbox: str) -> str:
+        """The default folder where it has an address of its own: "/calendar"."""
+        return self.all_folders(mailbox).removesuffix("s")
+
+    def folder(self, mailbox: str, folder_id: str) -> str:
+        """One folder."""
+        return f"{self.all_folders(mailbox)}/{_segment(folder_id)}"
+
+    def all_items(self, mailbox: str, folder_id: str) -> str:
+        """The items of a folder."""
+        return f"{self.folder(mailbox, folder_id)}/{self.items}"
+
+    def item(self, mailbox: str, item_id: str) -> str:
+        """One item by its id alone, so that it is found wherever the user has moved it."""
+        return f"/users/{_segment(mailbox)}/{self.items}/{_segment(item_id)}"
+
+    def item_in(self, mailbox: str, folder_id: str, item_id: str) -> str:
+        """One item, only while it is in this folder: the id, which is immutable, would find it wherever the user has moved it."""
+        return f"{self.all_items(mailbox, folder_id)}/{_segment(item_id)}"
+
+    def item_query(self, fields: Sequence[str]) -> str:
+        """The query for items with our two properties and these fields; without any, for nothing else but ids."""
+        return f"$select={','.join((self.item_ids, *fields))}&{_MARKS}" if fields else f"$select=id&{_MARKS}"
+
+    def marked(self, mark: str) -> str:
+        """The query for items whose key property has this value.
+
+        https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get
+        """
+        value = mark.replace("'", "''")
+        condition = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{value}')"
+        return "$filter=" + quote(condition, safe="()'/:") + f"&$top={PAGE}&$select={self.item_ids}&{_MARKS}"
 
 
-def contact(mailbox: str, item_id: str) -> str:
-    """One contact by its id alone, so that it is found wherever the user has moved it."""
-    return f"/users/{_segment(mailbox)}/contacts/{_segment(item_id)}"
+_FOLDER_MARK = _properties(KEY_PROPERTY)
 
-
-def contact_in(mailbox: str, folder_id: str, item_id: str) -> str:
-    """One contact, only while it is in this folder: the id, which is immutable, would find it wherever the user has moved it."""
-    return f"{contacts(mailbox, folder_id)}/{_segment(item_id)}"
-
-
-FOLDER_QUERY = "$select=id,displayName,parentFolderId&$expand=" + quote(
-    f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')", safe="()$='"
+CONTACTS = Addresses(
+    folders="contactFolders",
+    items="contacts",
+    name="displayName",
+    folder_query=f"$select=id,displayName,parentFolderId&{_FOLDER_MARK}",
+    item_ids="id,parentFolderId,createdDateTime",
 )
+"""Contacts; the folder "contacts" is the default one."""
 
-_MARKS = "$expand=" + quote(
-    f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}' or id eq '{FINGERPRINT_PROPERTY}')", safe="()$='"
+EVENTS = Addresses(
+    folders="calendars",
+    items="events",
+    name="name",
+    folder_query=f"$select=id,name&{_FOLDER_MARK}",
+    item_ids="id,createdDateTime",
+    # https://learn.microsoft.com/graph/api/event-get#request-headers
+    prefer=f'{IMMUTABLE}, outlook.timezone="UTC", outlook.body-content-type="text"',
 )
-_IDS = "$select=id,parentFolderId,createdDateTime"
+"""Events, read with times in UTC and bodies as text."""
 
-ITEM_QUERY = f"{_IDS}&{_MARKS}"
 DELTA_PREFER = f"{IMMUTABLE}, odata.maxpagesize={DELTA_PAGE}"
-
-
-def item_query(fields: Sequence[str]) -> str:
-    """The query for items with our two properties and these fields; without any, for nothing else but ids."""
-    return f"{','.join((_IDS, *fields))}&{_MARKS}" if fields else f"$select=id&{_MARKS}"
 
 
 def delta_query(fields: Sequence[str]) -> str:
     """The query for changes that tell of these fields."""
     return f"$select={','.join(fields or ('id',))}"
-
-
-def marked(mark: str) -> str:
-    """The query for items whose key property has this value.
-
-    https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get
-    """
-    value = mark.replace("'", "''")
-    condition = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{value}')"
-    return "$filter=" + quote(condition, safe="()'/:") + f"&$top={PAGE}&{ITEM_QUERY}"
 
 
 def _segment(value: str) -> str:

@@ -55,7 +55,9 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     # before anything is read: whoever is suppressed meanwhile makes this material too old to be served
     suppressed = await load_suppressions(context.tables, keys.suppression_key, sync.tenant)
     directory = DirectoryUsers(reading)
-    sources = [(definition, open_source(definition, reading)) for definition in sync.definition.sources]
+    sources = [
+        (definition, open_source(definition, sync.definition.event_rules, reading)) for definition in sync.definition.sources
+    ]
     groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.targets.groups)}
     heads = {directory.id: await _refreshed(directory)}
     for source in (*(source for _, source in sources), *groups.values()):

@@ -62,7 +62,7 @@ async def _read_full(
         raise SourceError("ended without a delta link")
     count = buckets.bucket_count(len(objects), len(known.pages) if known else None)
     refs = await store.write_all(generation, objects, count, read_at=started)
-    return await _flip(store, SourceHead(refs, len(objects), started, link, asked), known)
+    return await flip(store, SourceHead(refs, len(objects), started, link, asked), known)
 
 
 async def _read_delta(store: SourceStore, known: SourceHead, generation: str, pages: Pages, merge: Merge) -> SourceHead:
@@ -92,7 +92,7 @@ async def _read_delta(store: SourceStore, known: SourceHead, generation: str, pa
                 content[key] = value
         count += len(content) - before
         refs[number] = await _write_if_changed(store, known.pages[number], generation, number, content, known)
-    return await _flip(store, SourceHead(tuple(refs), count, known.full_at, link, known.asked), known)
+    return await flip(store, SourceHead(tuple(refs), count, known.full_at, link, known.asked), known)
 
 
 def _retold(value: dict[str, Any] | None, told: list[dict[str, Any] | None], merge: Merge) -> dict[str, Any] | None:
@@ -109,7 +109,8 @@ async def _write_if_changed(
     return await store.write_page(generation, number, content, read_at=known.full_at)
 
 
-async def _flip(store: SourceStore, head: SourceHead, known: SourceHead | None) -> SourceHead:
+async def flip(store: SourceStore, head: SourceHead, known: SourceHead | None) -> SourceHead:
+    """Make a head the current one, unless another reader was first. Returns the one that is."""
     try:
         await store.flip(head, known.etag if known else "")
     except ConflictError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sync_core.definition import (
+    FromCalendar,
     FromDirectory,
     FromFile,
     FromGroup,
@@ -11,7 +12,9 @@ from sync_core.definition import (
     FromPush,
     SourceDefinition,
 )
+from sync_core.event_rules import EventRules
 from sync_core.sources.base import Reading, Source
+from sync_core.sources.calendar import CalendarEvents
 from sync_core.sources.directory import DirectoryUsers
 from sync_core.sources.group import GroupMembers
 from sync_core.sources.kept import KeptPeople
@@ -20,8 +23,8 @@ from sync_core.sources.org_contacts import OrgContacts
 from sync_core.state.sources import FILE, PUSH
 
 
-def open_source(definition: SourceDefinition, reading: Reading) -> Source:
-    """The source that a definition names."""
+def open_source(definition: SourceDefinition, rules: EventRules, reading: Reading) -> Source:
+    """The source that a definition names; of a calendar, the window of the rules."""
     match definition:
         case FromDirectory():
             return DirectoryUsers(reading)
@@ -31,6 +34,8 @@ def open_source(definition: SourceDefinition, reading: Reading) -> Source:
             return OrgContacts(reading)
         case FromMailbox(mailbox=mailbox, folder=folder):
             return MailboxContacts(reading, str(mailbox), folder)
+        case FromCalendar(mailbox=mailbox, calendar=calendar):
+            return CalendarEvents(reading, str(mailbox), calendar, days_back=rules.days_back, days_ahead=rules.days_ahead)
         case FromFile(id=name):
             return KeptPeople(reading, file_source(name))
         case FromPush(id=name):

@@ -22,7 +22,7 @@ from sync_core.engine.difference import Hold
 from sync_core.engine.preview import UNSAVED, Page, Preview, preview
 from sync_core.errors import InputError, NotFoundError, Reason
 from sync_core.model import RunState
-from sync_core.ports import Entity, Mailboxes, MicrosoftGraph, Write
+from sync_core.ports import Calendars, Entity, Mailboxes, MicrosoftGraph, Write
 from sync_core.state.runs import Check
 from sync_core.state.syncs import Sync, load_sync
 from tests.engine.phones import Phones
@@ -68,14 +68,23 @@ class ReadOnlyGraph:
         self.directory = graph.directory
 
     def mailboxes(self, tenant: str) -> Mailboxes:
-        async def refuse(*_: Any, **__: Any) -> None:
-            raise WriteError("mailbox")
-
         mailboxes = self._graph.mailboxes(tenant)
-        for name in WRITES:
-            assert callable(getattr(mailboxes, name))
-            setattr(mailboxes, name, refuse)
+        _refuse_writes(mailboxes)
         return mailboxes
+
+    def calendars(self, tenant: str, *, color: str = "") -> Calendars:
+        calendars = self._graph.calendars(tenant, color=color)
+        _refuse_writes(calendars)
+        return calendars
+
+
+def _refuse_writes(mailboxes: Mailboxes) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise WriteError("mailbox")
+
+    for name in WRITES:
+        assert callable(getattr(mailboxes, name))
+        setattr(mailboxes, name, refuse)
 
 
 async def shown(world: World, page: Page | None = None, *, sync: Sync | None = None) -> Preview:

@@ -67,7 +67,12 @@ _international = lru_cache(maxsize=1 << 16)(international)
 
 def key_of(user: Mapping[str, Any]) -> str:
     """The key of a directory user: "u:" and the object id."""
-    return f"u:{user['id'].lower()}"
+    return user_key(user["id"])
+
+
+def user_key(user_id: str) -> str:
+    """The key of the directory user with this object id."""
+    return f"u:{user_id.lower()}"
 
 
 def item_of(

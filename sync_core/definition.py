@@ -176,7 +176,7 @@ class SyncDefinition(_Strict):
 
     `folder` is what the contact folder or calendar is called, `events` are the rules of a sync of calendars. Of a person whom
     several sources know, each field comes from the first one that has it. A source's own selection is asked before people are
-    merged, that of the sync afterwards.
+    merged, that of the sync afterwards. `own_card` says whether users find themselves in the list.
     """
 
     name: Name
@@ -186,11 +186,18 @@ class SyncDefinition(_Strict):
     targets: Targets = Targets()
     fields: Fields = Fields()
     events: EventRules | None = None
+    own_card: Literal["show", "leave_out"] = "show"
     on_user_edit: Literal["overwrite", "keep"] = "overwrite"
     on_user_delete: Literal["restore", "respect"] = "restore"
     brakes: Brakes = Brakes()
     schedule: Schedule = Daily(kind="daily", at="02:00", time_zone="UTC", spread_minutes=60)
     purge_after_sync: bool = False
+
+    @property
+    def groups(self) -> set[UUID]:
+        """Every group whose members decide who is in the list and who gets it."""
+        selections = [self.selection, *(source.selection for source in self.sources if source.selection is not None)]
+        return self.targets.groups.union(*(selection.exclude_groups for selection in selections))
 
     @field_validator("sources")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from sync_core.contacts import blank
+from sync_core.contacts import blank, user_key
 from sync_core.definition import SyncDefinition
 from sync_core.encoding import kept as encoded
 from sync_core.fingerprints import Fingerprinter
@@ -32,6 +32,7 @@ class Policies:
     respect_deletions: bool
     filled: frozenset[str]
     notes: bool  # whether our block stands in the user's notes
+    own_card: bool = True  # whether users find themselves in the list
 
     @classmethod
     def of(cls, definition: SyncDefinition) -> Policies:
@@ -43,7 +44,7 @@ class Policies:
     def over(cls, definition: SyncDefinition, *, owned: Collection[str], filled: Collection[str]) -> Policies:
         """The policies of a definition for items that write other fields than it says."""
         keep, respect = definition.on_user_edit == "keep", definition.on_user_delete == "respect"
-        return cls(keep, respect, frozenset(filled), NOTES in owned)
+        return cls(keep, respect, frozenset(filled), NOTES in owned, definition.own_card == "show")
 
     @property
     def look_first(self) -> bool:
@@ -54,7 +55,14 @@ class Policies:
     def name(self) -> str:
         """Names what mailboxes hold differently for the same snapshot; "" when the snapshot alone decides."""
         parts = ["keep"] * self.keep_edits + ["respect"] * self.respect_deletions + sorted(self.filled)
-        return ",".join(parts)
+        return ",".join(parts + ["no own card"] * (not self.own_card))
+
+    def shown_to(self, mailbox: str, items: Mapping[str, Item]) -> Mapping[str, Item]:
+        """The items, less the mailbox owner's own where it is left out."""
+        own = user_key(mailbox)
+        if self.own_card or not any(own in key for key in items):
+            return items
+        return {key: item for key, item in items.items() if own not in key.split("+")}
 
     def applied(
         self,

@@ -13,7 +13,7 @@ object ids: who is included by id is in whatever rule and default say, and who i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -38,6 +38,7 @@ DEEPEST = 10
 MOST_CONDITIONS = 500
 MOST_VALUES = 1_000
 MOST_IDS = 10_000
+MOST_GROUPS = 20
 
 Predicate = Callable[[Person], bool]
 Text = Annotated[str, StringConstraints(max_length=256, pattern=r"\S")]
@@ -213,13 +214,15 @@ OptionalRule: TypeAlias = Annotated[Rule | None, BeforeValidator(_not_too_large)
 class Selection(_Strict):
     """Who belongs in a list: everybody whom the rule holds for, less those left out by default.
 
-    `include` and `exclude` are object ids, and win over both; `exclude` wins over `include`.
+    `include` and `exclude` are object ids, and win over both; `exclude` wins over `include`, and so do the groups whose
+    members are excluded, at any depth.
     """
 
     rule: OptionalRule = None
     leave_out: LeaveOut = LeaveOut()
     include: Ids = ()
     exclude: Ids = ()
+    exclude_groups: Annotated[tuple[UUID, ...], Field(max_length=MOST_GROUPS)] = ()
 
 
 class Line(NamedTuple):
@@ -230,12 +233,12 @@ class Line(NamedTuple):
     lets_in: int
 
 
-def compiled(selection: Selection) -> Callable[[Person], bool]:
-    """The selection as one function of a person."""
+def compiled(selection: Selection, members: Collection[str] = ()) -> Callable[[Person], bool]:
+    """The selection as one function of a person. `members` are the object ids of those in its `exclude_groups`."""
     holds = _compiled(selection.rule) if selection.rule is not None else _everybody
     left_out = [_LEFT_OUT[name] for name, on in selection.leave_out if on]
     included = frozenset(map(str, selection.include))
-    excluded = frozenset(map(str, selection.exclude))
+    excluded = frozenset(map(str, selection.exclude)).union(members)
 
     def selects(person: Person) -> bool:
         key = _id(person)
@@ -251,12 +254,12 @@ def rule_holds(rule: Rule) -> Predicate:
     return _compiled(rule)
 
 
-def explain(selection: Selection, people: Iterable[Person]) -> list[Line]:
+def explain(selection: Selection, people: Iterable[Person], members: Collection[str] = ()) -> list[Line]:
     """What each part of a selection does, taken by itself, in its order; the first line is the whole.
 
     What leaves people out counts those it leaves in. The ids of `exclude` and `include` count those of them who are there.
     """
-    parts: list[tuple[str, str, Predicate]] = [("", "people in the list", compiled(selection))]
+    parts: list[tuple[str, str, Predicate]] = [("", "people in the list", compiled(selection, members))]
     if selection.rule is not None:
         parts += _parts("rule", selection.rule)
     for name, on in selection.leave_out:
@@ -265,6 +268,8 @@ def explain(selection: Selection, people: Iterable[Person]) -> list[Line]:
     for name, ids in (("include", selection.include), ("exclude", selection.exclude)):
         if ids:
             parts.append((name, f"{name}d by id", _among(frozenset(map(str, ids)))))
+    if selection.exclude_groups:
+        parts.append(("exclude_groups", "not in an excluded group", _negated(_among(frozenset(members)))))
     counts = [0] * len(parts)
     for person in people:
         for at, (_, _, holds) in enumerate(parts):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sync_core.definition import SourceDefinition
 from sync_core.engine.context import Context
@@ -27,7 +28,7 @@ class Material:
 
     directory: DirectoryUsers
     sources: Sequence[tuple[SourceDefinition, Source]]  # in order of priority
-    target_groups: Mapping[str, Source]  # those that the targets name, by id
+    groups: Mapping[str, Source]  # those that targets and selections name, by id
     heads: Mapping[str, SourceHead]
     suppressed: Suppressions
 
@@ -40,6 +41,11 @@ class Material:
     def read_at(self) -> datetime:
         """When the oldest of it was read."""
         return min(head.full_at for head in self.heads.values())
+
+    async def members(self, groups: Iterable[UUID]) -> set[str]:
+        """The ids of the users in these groups. Raises LostPagesError."""
+        sources = [self.groups[str(group)] for group in groups]
+        return {user["id"] for source in sources async for _, user in source.people(self.heads)}
 
     def users(self) -> AsyncIterator[dict[str, Any]]:
         """Everybody in the directory. Raises LostPagesError."""
@@ -58,7 +64,7 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     sources = [
         (definition, open_source(definition, sync.definition.event_rules, reading)) for definition in sync.definition.sources
     ]
-    groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.targets.groups)}
+    groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.groups)}
     heads = {directory.id: await _refreshed(directory)}
     for source in (*(source for _, source in sources), *groups.values()):
         if source.id not in heads:

@@ -167,9 +167,12 @@ async def _lines(material: Material, sync: Sync, people: list[Mapping[str, Any]]
             told = [attributes async for _, attributes in source.people(material.heads)]
             lines += [
                 Line(f"sources.{number}.selection{'.' if path else ''}{path}", words, lets_in)
-                for path, words, lets_in in explain(definition.selection, told)
+                for path, words, lets_in in explain(
+                    definition.selection, told, await material.members(definition.selection.exclude_groups)
+                )
             ]
-    _whole, *parts = explain(sync.definition.selection, people)
+    selection = sync.definition.selection
+    _whole, *parts = explain(selection, people, await material.members(selection.exclude_groups))
     return lines + [Line(f"selection.{path}", words, lets_in) for path, words, lets_in in parts]
 
 
@@ -269,7 +272,7 @@ class _Looker:
         }
         operations: Sequence[Operation] = []
         if result.outcome != "kept":
-            operations = planning.in_place(planning.plan({} if leaving else self.wanted, held))
+            operations = planning.in_place(planning.plan({} if leaving else policies.shown_to(mailbox, self.wanted), held))
         if not leaving:
             refused = await self._refused(mailbox, held) if policies.respect_deletions else None
             operations = policies.applied(operations, self.wanted, held, fingerprinter, refused)

@@ -194,7 +194,7 @@ async def _plan(
     operations: list[Operation] = []
     for number in sorted(behind | suspects):
         ledger.doubt(number)
-        page = await work.snapshots.page(snapshot, number)
+        page = work.policies.shown_to(replica.mailbox, await work.snapshots.page(snapshot, number))
         operations += planning.plan(page, ledger.loaded[number])
         wanted |= page
         held |= ledger.loaded[number]

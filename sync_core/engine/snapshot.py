@@ -54,7 +54,7 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
     is_target = await _target_rule(sync.definition.targets, material)
     targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user)]
     fields = sync.definition.fields
-    is_wanted = _selection_rule(sync.definition.selection)
+    is_wanted = await _selection_rule(sync.definition.selection, material)
     known: dict[str, list[str]] = {}
     fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, fields.owned)
     items = {
@@ -96,7 +96,9 @@ async def store_snapshot(
 
 async def _people_of(material: Material, place: int) -> AsyncIterator[Person]:
     definition, source = material.sources[place]
-    selects = compiled(definition.selection) if definition.selection is not None else None
+    selects = None
+    if definition.selection is not None:
+        selects = compiled(definition.selection, await material.members(definition.selection.exclude_groups))
     async for key, attributes in source.people(material.heads):
         if (selects is None or selects(attributes)) and not material.suppressed.covers(key, attributes):
             yield Person(key, attributes)
@@ -122,11 +124,12 @@ async def _merged(
         yield merged
 
 
-def _selection_rule(selection: Selection) -> Callable[[Merged], bool]:
+async def _selection_rule(selection: Selection, material: Material) -> Callable[[Merged], bool]:
     """The sync's own selection. Its lists of ids know a merged person by each of the objects."""
-    selects = compiled(selection)
+    members = await material.members(selection.exclude_groups)
+    selects = compiled(selection, members)
     included = {str(key) for key in selection.include}
-    excluded = {str(key) for key in selection.exclude}
+    excluded = members.union(map(str, selection.exclude))
 
     def is_wanted(person: Merged) -> bool:
         if "+" in person.key:
@@ -148,9 +151,7 @@ def _shares(material: Material, known: Mapping[str, Sequence[str]], wanted: Coll
 
 async def _target_rule(targets: Targets, material: Material) -> Predicate:
     """Whether a user is a target. Raises LostPagesError."""
-    members = {
-        group: {user["id"] async for _, user in source.people(material.heads)} for group, source in material.target_groups.items()
-    }
+    members = {str(group): await material.members([group]) for group in targets.groups}
     included = _everybody if targets.include == "all" else _chosen(targets.include, members)
     excluded = _chosen(targets.exclude, members)
     return lambda user: included(user) and not excluded(user)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
+from api import me
 from api.endpoint import ANYONE, Call, Endpoint, Endpoints
 
 about = Endpoints("About")
@@ -35,7 +36,10 @@ async def openapi(call: Call) -> Document:  # noqa: ARG001 - every handler takes
     return _document()
 
 
-GROUPS = (about,)
+GROUPS = (
+    about,
+    me.endpoints,
+)
 
 
 def endpoints() -> list[Endpoint]:

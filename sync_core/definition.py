@@ -77,6 +77,16 @@ class Targets(_Strict):
         return {group for choice in (self.include, self.exclude) if isinstance(choice, TargetChoice) for group in choice.groups}
 
 
+class SelfService(_Strict):
+    """What employees may choose for their own mailbox: the list at all, unless it is required, and to pause it.
+
+    With `opt_out` every target has the list who does not decline it, with `opt_in` who asks for it.
+    """
+
+    list: Literal["required", "opt_out", "opt_in"] = "required"
+    pause: bool = False
+
+
 class Brakes(_Strict):
     """A drop or a mailbox's deletions hold when they exceed `percent` of what there was and are `at_least` many."""
 
@@ -190,6 +200,7 @@ class SyncDefinition(_Strict):
     on_user_edit: Literal["overwrite", "keep"] = "overwrite"
     on_user_delete: Literal["restore", "respect"] = "restore"
     brakes: Brakes = Brakes()
+    self_service: SelfService = SelfService()
     schedule: Schedule = Daily(kind="daily", at="02:00", time_zone="UTC", spread_minutes=60)
     purge_after_sync: bool = False
 

@@ -155,6 +155,8 @@ class ReplicaState(StrEnum):
     ACTIVE = "active"
     LEAVING = "leaving"  # no longer a target: what we wrote is still to be removed
     SET_ASIDE = "set_aside"  # unreachable; looked at again when `due`
+    PAUSED = "paused"  # its user wants no changes for now: what is there stays
+    DECLINED = "declined"  # its user does not want the list, and nothing of ours is there
 
 
 @dataclass(slots=True)

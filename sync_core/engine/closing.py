@@ -14,6 +14,7 @@ from sync_core.errors import NotFoundError, Reason
 from sync_core.messages import RunCheck
 from sync_core.model import MailboxResult, ReplicaState, RunState
 from sync_core.state import replicas as register
+from sync_core.state.choices import remove_choices
 from sync_core.state.runs import Chunk, Run, all_chunks, count_failures, load_run, open_chunks
 from sync_core.state.syncs import Sync, load_sync, remove_sync
 
@@ -135,6 +136,7 @@ async def _forget_if_clean(context: Context, run: Run) -> None:
             due = min((replica.due for replica in left if replica.due is not None), default=context.now())
             await _look_later(context, run, due)
         else:
+            await remove_choices(context.tables, run.tenant, run.sync)
             await remove_sync(context.tables, await load_sync(context.tables, run.tenant, run.sync, ended=True))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sync_core import brakes
+from sync_core.choices import Choice
 from sync_core.engine.context import Context
 from sync_core.engine.snapshot import Proposal
 from sync_core.errors import Reason
@@ -67,9 +68,9 @@ async def difference(
     registered = {
         replica.mailbox
         async for replica in register.all_replicas(context.tables, sync.tenant, sync.sync)
-        if replica.state is not ReplicaState.LEAVING
+        if replica.state not in (ReplicaState.LEAVING, ReplicaState.DECLINED)
     }
-    targets = set(proposal.targets)
+    targets = {mailbox for mailbox, choice in proposal.targets.items() if choice is not Choice.OFF}
     return Difference(await _people(store, snapshot, sync, proposal), len(targets - registered), len(registered - targets))
 
 

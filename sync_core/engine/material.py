@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sync_core.choices import Choice, choices_in
 from sync_core.definition import SourceDefinition
 from sync_core.engine.context import Context
 from sync_core.errors import MailboxError, ParkedError, Reason, SourceError, TenantError, TransientError
@@ -17,6 +18,7 @@ from sync_core.sources.base import Reading, Source
 from sync_core.sources.directory import DirectoryUsers
 from sync_core.sources.group import GroupMembers
 from sync_core.sources.registry import open_source
+from sync_core.state.choices import load_choices
 from sync_core.state.sources import SourceHead
 from sync_core.state.suppressions import Suppressions, load_suppressions
 from sync_core.state.syncs import Sync
@@ -31,6 +33,7 @@ class Material:
     groups: Mapping[str, Source]  # those that targets and selections name, by id
     heads: Mapping[str, SourceHead]
     suppressed: Suppressions
+    choices: Mapping[str, Choice]  # of employees, by mailbox
 
     @property
     def digest(self) -> str:
@@ -69,7 +72,13 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     for source in (*(source for _, source in sources), *groups.values()):
         if source.id not in heads:
             heads[source.id] = await _refreshed(source)
-    return Material(directory, sources, groups, heads, suppressed)
+    return Material(directory, sources, groups, heads, suppressed, await _choices(context, sync))
+
+
+async def _choices(context: Context, sync: Sync) -> Mapping[str, Choice]:
+    if len(choices_in(sync.definition.self_service)) == 1:
+        return {}
+    return await load_choices(context.tables, sync.tenant, sync.sync)
 
 
 async def _refreshed(source: Source) -> SourceHead:

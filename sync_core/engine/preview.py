@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from sync_core import brakes, notes, planning
+from sync_core.choices import Choice
 from sync_core.contacts import FIELDS, canonical
 from sync_core.engine import folders
 from sync_core.engine.context import Context
@@ -34,7 +35,7 @@ from sync_core.errors import (
 )
 from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import key_in
-from sync_core.model import Create, Delete, Held, Item, Operation, Replica, SeenItem, Spent, Update
+from sync_core.model import Create, Delete, Held, Item, Operation, Replica, ReplicaState, SeenItem, Spent, Update
 from sync_core.policies import NOTES, Policies
 from sync_core.ports import Mailboxes, TenantKeys
 from sync_core.selection import Line, explain
@@ -79,7 +80,9 @@ class Change:
 
 @dataclass(slots=True)
 class MailboxPreview:
-    """What would be done in a mailbox. `outcome` is that of `MailboxResult`, or "not_a_target" for one that has no part in it.
+    """What would be done in a mailbox.
+
+    `outcome` is that of `MailboxResult`, "not_a_target" for one that has no part in it, or "paused" or "declined" by its user.
 
     `folder` is the name of ours, `folder_is_new` says that it would be made. `doubles` and `copies` are superfluous items with
     our mark, to be deleted or left to the user. `changes` may be a part of all.
@@ -153,7 +156,7 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
     if result.difference.people is not None:
         result.removed = [(item.key, _name(item)) for item in result.difference.people.removed[:MOST_NAMES]]
     mailboxes = context.graph.mailboxes(sync.tenant)
-    looker = _Looker(context, sync, keys, mailboxes, proposal.items, frozenset(proposal.targets))
+    looker = _Looker(context, sync, keys, mailboxes, proposal.items, proposal.targets)
     try:
         await _look_at(looker, page, result)
     finally:
@@ -181,7 +184,7 @@ async def _look_at(looker: _Looker, page: Page, result: Preview) -> None:
     known = {
         replica.mailbox async for replica in register.all_replicas(looker.context.tables, looker.sync.tenant, looker.sync.sync)
     }
-    waiting = list(page.named) or sorted(looker.targets | known)
+    waiting = list(page.named) or sorted(looker.targets.keys() | known)
     if page.start:
         waiting = [mailbox for mailbox in waiting if mailbox >= page.start] if not page.named else _from(waiting, page.start)
     most = min(page.most, MOST_MAILBOXES)
@@ -223,7 +226,7 @@ class _Looker:
     keys: TenantKeys
     mailboxes: Mailboxes
     wanted: Mapping[str, Item]
-    targets: frozenset[str]
+    targets: Mapping[str, Choice]
 
     async def look(self, mailbox: str) -> MailboxPreview:
         """What would be done in one mailbox, whatever stands in the way of looking."""
@@ -231,7 +234,7 @@ class _Looker:
             try:
                 return await self._look(mailbox)
             except MailboxError as error:
-                if isinstance(error, MailboxGoneError) and mailbox not in self.targets:
+                if isinstance(error, MailboxGoneError) and self.targets.get(mailbox) is not Choice.ON:
                     return MailboxPreview(mailbox, "removed")
                 return MailboxPreview(mailbox, "set_aside", error.reason, error.detail)
             except TransientError:
@@ -240,9 +243,12 @@ class _Looker:
     async def _look(self, mailbox: str) -> MailboxPreview:
         tables, installation, sync = self.context.tables, self.context.installation, self.sync.sync
         replica = await register.load_replica(tables, self.sync.tenant, sync, mailbox)
-        leaving = mailbox not in self.targets
-        if leaving and replica is None:
-            return MailboxPreview(mailbox, "not_a_target")
+        choice = self.targets.get(mailbox)
+        if choice is Choice.PAUSED:
+            return MailboxPreview(mailbox, "paused")
+        leaving = choice is not Choice.ON
+        if leaving and (replica is None or replica.state is ReplicaState.DECLINED):
+            return MailboxPreview(mailbox, "not_a_target" if choice is None else "declined")
         definition = self.sync.definition
         replica = replica or Replica(mailbox, folder_name=definition.folder or "")
         if not leaving:

@@ -11,7 +11,8 @@ from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
-from sync_core import buckets
+from sync_core import buckets, choices
+from sync_core.choices import Choice
 from sync_core.contacts import item_of, with_international_phones
 from sync_core.definition import SyncDefinition, TargetChoice, Targets, TenantSettings
 from sync_core.directory import has_usable_mailbox
@@ -33,14 +34,15 @@ class Proposal:
     """What the sources and the definition ask for, before any brake has been asked."""
 
     items: Mapping[str, Item]
-    targets: list[str]  # mailbox ids, sorted
+    targets: Mapping[str, Choice]  # by mailbox id, sorted
     sources: Mapping[str, int]  # of how many people each source knows something
     epoch: int  # of the tenant's suppressions
 
 
 def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     """Names everything that a snapshot and its targets depend on."""
-    parts = (material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch))
+    chosen = choices.digest(material.choices)
+    parts = (material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch), chosen)
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
@@ -70,7 +72,8 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
         async for person in _merged(material, sync.definition, settings, known)
         if is_wanted(person)
     }
-    return Proposal(items, sorted(targets), _shares(material, known, items), material.suppressed.epoch)
+    chosen = choices.wishes(sync.definition.self_service, sorted(targets), material.choices)
+    return Proposal(items, chosen, _shares(material, known, items), material.suppressed.epoch)
 
 
 async def store_snapshot(

@@ -96,7 +96,7 @@ async def _hold(context: Context, run: Run, sync: Sync, reason: Reason, detail: 
 async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
     keys = await context.keyring.keys(run.tenant)
     if sync.deleting:
-        await register_targets(context, sync, [])
+        await register_targets(context, sync, {})
         current = ""
     else:
         current = await _bring_up_to_date(context, run, sync, tenant, keys)

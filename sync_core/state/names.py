@@ -6,6 +6,7 @@ TENANTS = "tenants"  # tenant / "tenant"; "keys"
 SYNCS = "syncs"  # tenant / sync
 REPLICAS = "replicas"  # tenant:sync / mailbox
 REFUSALS = "refusals"  # tenant:sync / mailbox
+CHOICES = "choices"  # tenant:sync / mailbox
 SOURCES = "sources"  # tenant:source / page
 SNAPSHOTS = "snapshots"  # tenant:sync / version:page
 LEDGERS = "ledgers"  # tenant:sync / mailbox:bucket

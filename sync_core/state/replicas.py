@@ -44,7 +44,8 @@ async def replicas_to_serve(
     active: Condition = Compare("State", "eq", ReplicaState.ACTIVE)
     if not check_all:
         active = AllOf((active, AnyOf(behind)))
-    waiting = AllOf((Compare("State", "ne", ReplicaState.ACTIVE), due))
+    waits = (Compare("State", "eq", state) for state in (ReplicaState.LEAVING, ReplicaState.SET_ASIDE))
+    waiting = AllOf((AnyOf(tuple(waits)), due))
     async for entity in tables.query(REPLICAS, partition(tenant, sync), where=AnyOf((active, waiting))):
         yield _decode(entity)
 

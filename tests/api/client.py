@@ -52,6 +52,7 @@ class Client:
     home: str = ""
     roles: Iterable[Role] = (Role.ADMIN,)
     is_app: bool = False
+    object_id: str = OBJECT_ID
     signed_in: bool = True
     endpoints: Callable[[], Iterable[Endpoint]] = field(default=surface.endpoints)
 
@@ -63,7 +64,7 @@ class Client:
         async def authenticate(*_: object, **__: object) -> Principal:
             if not self.signed_in:
                 raise not_signed_in()
-            return Principal(self.tenant, self.home or self.tenant, OBJECT_ID, frozenset(self.roles), self.is_app)
+            return Principal(self.tenant, self.home or self.tenant, self.object_id, frozenset(self.roles), self.is_app)
 
         self.monkeypatch.setattr(api.serving, "context", lambda: self.context)
         self.monkeypatch.setattr(api.serving, "authenticate", authenticate)

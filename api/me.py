@@ -1,0 +1,102 @@
+"""What employees see and decide of their own mailbox. Whose it is comes from the token, never from the request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from api.endpoint import EVERYONE, Audit, Call, Endpoints, Listed, Strict, SyncId
+from api.principal import Role
+from sync_core.choices import Choice
+from sync_core.engine import employees
+from sync_core.engine.employees import MyList
+
+endpoints = Endpoints("Me")
+
+
+class Me(BaseModel):
+    """Who is signed in."""
+
+    tenant: str
+    person: str = Field(description="The object id, which is the mailbox's too")
+    roles: list[Role]
+
+
+class MyListShown(BaseModel):
+    """A list that reaches the mailbox, or may."""
+
+    sync: str
+    name: str
+    folder: str | None = Field(description="The contact folder; null for the default one")
+    choice: Choice
+    choices: list[Choice] = Field(description="What may be chosen; with one entry there is no choice")
+    state: str | None = Field(description="Where the mailbox stands; null until a run has heeded the choice")
+    reason: str | None
+    off_keeps: bool = Field(description="Whether its contacts stay, as the user's own, when the list is turned off")
+
+
+class ChoiceMade(Strict):
+    """What the list is to do in the own mailbox."""
+
+    choice: Choice
+
+
+class ListPath(Strict):
+    """Names a list by its sync."""
+
+    sync: SyncId
+
+
+class CardShown(BaseModel):
+    """How one list shows the person to others."""
+
+    sync: str
+    name: str
+    contact: dict[str, Any] = Field(description="A contact's properties, as Microsoft Graph names them")
+
+
+@endpoints.get("me", roles=EVERYONE)
+async def get_me(call: Call) -> Me:
+    """Who is signed in."""
+    caller = call.principal
+    return Me(tenant=caller.tenant, person=caller.object_id, roles=sorted(caller.roles))
+
+
+@endpoints.get("me/lists", roles=EVERYONE)
+async def my_lists(call: Call) -> Listed[MyListShown]:
+    """The lists that reach my mailbox, and those that I may turn on."""
+    found = employees.my_lists(call.context, call.tenant, call.principal.object_id)
+    return Listed(items=[_shown(one) async for one in found])
+
+
+@endpoints.put("me/lists/{sync}", roles=EVERYONE, audits="choice.made")
+async def choose_list(call: Call, path: ListPath, body: ChoiceMade, audit: Audit) -> MyListShown:
+    """Turn a list on or off in my mailbox, or pause it. The next run heeds it."""
+    person = call.principal.object_id
+    before = await employees.my_list(call.context, call.tenant, path.sync, person, wants=body.choice)
+    await audit(before={"choice": before.choice}, after={"choice": body.choice})
+    return _shown(await employees.choose(call.context, before, person, body.choice))
+
+
+@endpoints.get("me/cards", roles=EVERYONE)
+async def my_cards(call: Call) -> Listed[CardShown]:
+    """How the lists show me to others."""
+    cards = employees.my_cards(call.context, call.tenant, call.principal.object_id)
+    return Listed(
+        items=[CardShown(sync=card.sync.sync, name=card.sync.definition.name, contact=dict(card.contact)) async for card in cards]
+    )
+
+
+def _shown(one: MyList) -> MyListShown:
+    definition = one.sync.definition
+    return MyListShown(
+        sync=one.sync.sync,
+        name=definition.name,
+        folder=definition.folder,
+        choice=one.choice,
+        choices=list(one.choices),
+        state=one.replica.state if one.replica is not None else None,
+        reason=(one.replica.reason or None) if one.replica is not None else None,
+        off_keeps=definition.targets.leavers == "keep",
+    )

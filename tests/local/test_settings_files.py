@@ -19,6 +19,7 @@ DEPLOYED = {
     "billing",
     "cloud",
     "commands",
+    "tenancy",
     "composition.py",
     "dashboard",
     "function_app.py",

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, cast
 
 from cloud.settings import Settings
 from sync_core.engine.context import Context
+from sync_core.notices import Notice
 from sync_core.ports import VersionedSecrets
-from tenancy import residency
+from tenancy import notices, residency
 from tenancy.services import Installation, Tenancy
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
     from cloud.graph.credentials import Proof
+    from gdpr.encryption import TenantKeyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,9 @@ def build(settings: Settings) -> Context:
     async def admit(tenant: str) -> None:
         await residency.admit(_tenancy(core, settings), tenant)
 
+    async def notify(notice: Notice) -> None:
+        await notices.note(core, notice)
+
     core = Context(
         tables=tables,
         queues=queues,
@@ -96,6 +101,7 @@ def build(settings: Settings) -> Context:
         owner=token_hex(8),
         purge=purge,
         admit=admit,
+        notify=notify,
     )
     return core
 
@@ -104,9 +110,11 @@ def _tenancy(core: Context, settings: Settings) -> Tenancy:
     from cloud.documents import fetch
     from cloud.graph.graph import Graph
     from cloud.webhook import PublicWebhook
+    from gdpr.tenants import erase_tenant
 
     async def erase(tenant: str) -> None:
-        await core.purge(tenant, None)
+        await erase_tenant(core.tables, tenant)
+        cast("TenantKeyring", core.keyring).forget(tenant)
 
     graph = cast("Graph", core.graph)
     installation = Installation(

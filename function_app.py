@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import azure.functions as func
 
 import api.admin
 import api.preview
 import api.sources
 import api.surface
-from composition import context
+from composition import context, tenancy
 from gdpr import privacy_queue, purge
 from sync_core import messages
 from sync_core.engine import chunk, closing, poison, schedule, start
 from sync_core.engine.delivery import deliver
+from tenancy import leaving, notices
 
 STORAGE = "AzureWebJobsStorage"
 
@@ -66,6 +69,18 @@ async def privacy_request(msg: func.QueueMessage) -> None:
     await deliver(context(), messages.PRIVACY_REQUESTS, messages.PrivacyStep, privacy_queue.take_steps, msg.get_body())
 
 
+@app.queue_trigger(arg_name="msg", queue_name=messages.NOTIFY, connection=STORAGE)
+async def notify(msg: func.QueueMessage) -> None:
+    """Tell a tenant's webhook."""
+    await deliver(context(), messages.NOTIFY, messages.Notify, partial(notices.tell, tenancy), msg.get_body())
+
+
+@app.queue_trigger(arg_name="msg", queue_name=messages.DISCONNECT, connection=STORAGE)
+async def disconnect(msg: func.QueueMessage) -> None:
+    """Go on with disconnecting a tenant."""
+    await deliver(context(), messages.DISCONNECT, messages.Disconnect, partial(leaving.go_on, tenancy), msg.get_body())
+
+
 @app.queue_trigger(arg_name="msg", queue_name=f"{messages.SYNC_START}-poison", connection=STORAGE)
 async def sync_start_poison(msg: func.QueueMessage) -> None:
     """Give up planning a run."""
@@ -94,3 +109,15 @@ async def purge_tenant_poison(msg: func.QueueMessage) -> None:
 async def privacy_request_poison(msg: func.QueueMessage) -> None:
     """Give up a step until tomorrow's look."""
     await poison.bury(context(), messages.PRIVACY_REQUESTS, msg.get_body())
+
+
+@app.queue_trigger(arg_name="msg", queue_name=f"{messages.NOTIFY}-poison", connection=STORAGE)
+async def notify_poison(msg: func.QueueMessage) -> None:
+    """Give up a notification."""
+    await poison.bury(context(), messages.NOTIFY, msg.get_body())
+
+
+@app.queue_trigger(arg_name="msg", queue_name=f"{messages.DISCONNECT}-poison", connection=STORAGE)
+async def disconnect_poison(msg: func.QueueMessage) -> None:
+    """Stop disconnecting until somebody asks for it again."""
+    await poison.bury(context(), messages.DISCONNECT, msg.get_body())

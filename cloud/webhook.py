@@ -54,7 +54,7 @@ class PublicWebhook(Webhook):
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise UnreachableError("not_https")
-        if (literal := _literal(parts.hostname)) is not None and not self._permitted(literal):
+        if _is_number(parts.hostname) and not self._permits(parts.hostname):
             raise UnreachableError("private_address")
         try:
             async with self._session() as session, session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
@@ -68,6 +68,12 @@ class PublicWebhook(Webhook):
             raise UnreachableError("timeout") from None
         except (aiohttp.ClientError, OSError, ValueError):
             raise UnreachableError("no_connection") from None
+
+    def _permits(self, number: str) -> bool:
+        try:
+            return self._permitted(ip_address(number))
+        except ValueError:
+            return False  # such as 127.1, which some take for an address
 
     def _session(self) -> ClientSession:
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -86,11 +92,9 @@ class _PrivateAddressError(OSError):
     """A name leads into a network that is not public."""
 
 
-def _literal(host: str) -> Address | None:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
+def _is_number(host: str) -> bool:
+    """Whether a host is no name: aiohttp looks such a one up nowhere."""
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _resolver(permitted: Callable[[Address], bool]) -> AbstractResolver:

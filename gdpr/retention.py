@@ -16,6 +16,7 @@ from sync_core.state.names import (
     CHUNKS,
     ENDED_AT,
     LEDGERS,
+    NOTICES,
     POISON,
     READ_AT,
     REFUSALS,
@@ -58,7 +59,7 @@ async def purge_caches(tables: Tables, tenant: str, sync: str | None = None) -> 
             rows = rows if sync is None else _readable_again(rows)
         else:
             rows = tables.query(table, partition(tenant, sync), select=())
-        deleted[table] += await _delete(tables, table, rows)
+        deleted[table] += await delete_rows(tables, table, rows)
     return deleted
 
 
@@ -69,22 +70,28 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
     expired: Condition = Compare(READ_AT, "le", now - KEEP_CACHE)
     for table in CACHES:
         rows = tables.scan(table, partitions_from=start, partitions_to=end, where=expired, select=())
-        deleted[table] += await _delete(tables, table, rows)
+        deleted[table] += await delete_rows(tables, table, rows)
     # Run ids sort the newest first and begin with the time, so what is too old is one range.
     oldest = partition(tenant, new_run_id(now - KEEP_CHUNKS).partition("-")[0])
-    deleted[CHUNKS] += await _delete(tables, CHUNKS, tables.scan(CHUNKS, partitions_from=oldest, partitions_to=end, select=()))
+    deleted[CHUNKS] += await delete_rows(
+        tables, CHUNKS, tables.scan(CHUNKS, partitions_from=oldest, partitions_to=end, select=())
+    )
     ended: Condition = Compare(ENDED_AT, "le", now - KEEP_RUNS)
-    deleted[RUNS] += await _delete(tables, RUNS, tables.query(RUNS, tenant, where=ended, select=()))
+    deleted[RUNS] += await delete_rows(tables, RUNS, tables.query(RUNS, tenant, where=ended, select=()))
     given_up = tables.query(POISON, tenant, start=new_run_id(now - KEEP_CHUNKS).partition("-")[0], select=())
-    deleted[POISON] += await _delete(tables, POISON, given_up)
+    deleted[POISON] += await delete_rows(tables, POISON, given_up)
+    told: Condition = Compare("At", "le", now - KEEP_CHUNKS)
+    deleted[NOTICES] += await delete_rows(tables, NOTICES, tables.query(NOTICES, tenant, where=told, select=()))
+    unused = tables.query(TENANTS, tenant, start="consent:", end="consent;", where=Compare("Until", "le", now), select=())
+    deleted[TENANTS] += await delete_rows(tables, TENANTS, unused)
     answered: Condition = Compare("At", "le", now - KEEP_ANSWERS)
-    deleted[ANSWERS] += await _delete(tables, ANSWERS, tables.query(ANSWERS, tenant, where=answered, select=()))
+    deleted[ANSWERS] += await delete_rows(tables, ANSWERS, tables.query(ANSWERS, tenant, where=answered, select=()))
     return deleted
 
 
 async def tenants_with_data(tables: Tables) -> AsyncIterator[str]:
     """Every tenant that has a row in any table, in order. Takes one request per tenant and table, however many rows there are."""
-    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, POISON, ANSWERS)
+    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, NOTICES, POISON, ANSWERS)
     tenant: str | None = ""
     upcoming = dict.fromkeys(names, "")
     while tenant is not None:
@@ -112,7 +119,7 @@ async def _readable_again(rows: AsyncIterator[Entity]) -> AsyncIterator[Entity]:
             yield entity
 
 
-async def _delete(tables: Tables, table: str, rows: AsyncIterator[Entity]) -> int:
+async def delete_rows(tables: Tables, table: str, rows: AsyncIterator[Entity]) -> int:
     """Delete rows as they come, in transactions of one partition each."""
     count = 0
     group: list[Remove] = []

@@ -17,7 +17,9 @@ SYNC_CHUNK = "sync-chunk"
 RUN_CHECK = "run-check"
 PURGE_TENANT = "purge-tenant"
 PRIVACY_REQUESTS = "privacy-requests"
-QUEUES = (SYNC_START, SYNC_CHUNK, RUN_CHECK, PURGE_TENANT, PRIVACY_REQUESTS)
+NOTIFY = "notify"
+DISCONNECT = "disconnect"
+QUEUES = (SYNC_START, SYNC_CHUNK, RUN_CHECK, PURGE_TENANT, PRIVACY_REQUESTS, NOTIFY, DISCONNECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,27 @@ class PrivacyStep:
     request: str
 
 
-Message = TypeVar("Message", SyncStart, SyncChunk, RunCheck, PurgeTenant, PrivacyStep)
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell a tenant's webhook of something. `attempt` counts those that failed."""
+
+    tenant: str
+    notice: str
+    attempt: int = 0
 
 
-def as_dict(message: SyncStart | SyncChunk | RunCheck | PurgeTenant | PrivacyStep) -> dict[str, str | int]:
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Go on with disconnecting a tenant. `attempt` counts the looks and stretches the time between them."""
+
+    tenant: str
+    attempt: int = 0
+
+
+Message = TypeVar("Message", SyncStart, SyncChunk, RunCheck, PurgeTenant, PrivacyStep, Notify, Disconnect)
+
+
+def as_dict(message: SyncStart | SyncChunk | RunCheck | PurgeTenant | PrivacyStep | Notify | Disconnect) -> dict[str, str | int]:
     """The message as JSON-ready values."""
     return asdict(message)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 
 from api.principal import Principal, Role
 from api.signin import claims, errors
@@ -16,12 +16,13 @@ from api.signin.keys import SigningKeys
 from sync_core.errors import NotFoundError
 from sync_core.ports import Clock, Tables
 from sync_core.state.tenants import load_tenant
+from tenancy.partners import granted_roles
 
 PARTNER_HEADER = "Rollcall-Tenant"
 """Names the customer's tenant that people of a partner act on."""
 
-Granted = Callable[[str, str], Awaitable[bool]]
-"""Whether `customer` lets people of the tenant `partner` in, who bring the roles that their own tenant gave them."""
+Granted = Callable[[str, str], Awaitable[frozenset[str]]]
+"""The roles with which `customer` lets people of the tenant `partner` in: of those that they have at home they keep these."""
 
 
 class SignIn:
@@ -42,11 +43,12 @@ class SignIn:
         """
         caller = await self._verified(claims.bearer(authorization))
         tenant = customer.strip().lower() or caller.tenant
+        roles = caller.roles
         if tenant != caller.tenant:
-            await self._check_grant(tenant, caller)
+            roles = await self._granted_roles(tenant, caller)
         elif connected or caller.is_app:
             await self._check_connected(tenant)
-        return Principal(tenant, caller.tenant, caller.object_id, caller.roles, caller.is_app)
+        return Principal(tenant, caller.tenant, caller.object_id, roles, caller.is_app)
 
     async def _verified(self, token: str) -> Claims:
         key = await self._keys.get(claims.key_id(token))
@@ -67,13 +69,17 @@ class SignIn:
                 errors.TENANT_NOT_CONNECTED, "An administrator of your organisation must connect it to Rollcall first"
             ) from None
 
-    async def _check_grant(self, customer: str, caller: Claims) -> None:
+    async def _granted_roles(self, customer: str, caller: Claims) -> frozenset[Role]:
         """One answer for tenants that did not grant and for those we do not serve: partners must not learn who is one."""
-        if is_guid(customer) and caller.roles and not caller.is_guest and await self._granted(customer, caller.tenant):
-            try:
-                return await self._check_connected(customer)
-            except ForbiddenError:
-                pass
+        if is_guid(customer) and caller.roles and not caller.is_guest:
+            roles = caller.roles & await self._granted(customer, caller.tenant)
+            if roles:
+                try:
+                    await self._check_connected(customer)
+                except ForbiddenError:
+                    pass
+                else:
+                    return roles
         raise ForbiddenError(errors.TENANT_NOT_GRANTED, f"The organisation in the header {PARTNER_HEADER} has not let yours in")
 
 
@@ -98,8 +104,5 @@ def sign_in() -> SignIn:
 
     ours = identity()
     keys = SigningKeys(ours.fetch, context().clock, authority=ours.authority)
-    return SignIn(context().tables, keys, context().clock, client_id=ours.client_id, granted=_nobody)
-
-
-async def _nobody(customer: str, partner: str) -> bool:  # noqa: ARG001 - see Granted
-    return False
+    tables = context().tables
+    return SignIn(tables, keys, context().clock, client_id=ours.client_id, granted=partial(granted_roles, tables))

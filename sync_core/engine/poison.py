@@ -39,6 +39,11 @@ async def bury(context: Context, queue: str, body: bytes) -> None:
         elif queue == messages.PRIVACY_REQUESTS:
             step = messages.parse(messages.PrivacyStep, body)
             tenant, detail = step.tenant, step.request  # the daily look sends open requests again
+        elif queue == messages.NOTIFY:
+            notify = messages.parse(messages.Notify, body)
+            tenant, detail = notify.tenant, notify.notice
+        elif queue == messages.DISCONNECT:
+            tenant = messages.parse(messages.Disconnect, body).tenant  # asked for again, it goes on
     except MessageError as error:
         detail = error.field or "body"
     await _record(context.tables, context.now(), tenant, queue, detail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TENANTS = "tenants"  # tenant / "tenant"; "keys"
+TENANTS = "tenants"  # tenant / "tenant"; "keys"; what is known of the connection: see tenancy
 SYNCS = "syncs"  # tenant / sync
 REPLICAS = "replicas"  # tenant:sync / mailbox
 REFUSALS = "refusals"  # tenant:sync / mailbox
@@ -16,6 +16,9 @@ POISON = "poison"  # tenant / newest first
 SUPPRESSIONS = "suppressions"  # tenant / keyed hash:request
 REQUESTS = "requests"  # tenant / newest first; "k:" idempotency hash
 AUDIT = "audit"  # tenant / "e:" sequence; "o:" idempotency hash; "head"; "anchor"
+NOTICES = "notices"  # tenant / notice
+DEPARTURES = "departures"  # tenant / "departure"; outlives all else of the tenant, so that its erasure is gone on with
+PARTNERS = "partners"  # the partner's tenant / customer
 ANSWERS = "answers"  # tenant / keyed digest of an idempotency key
 
 CACHES = (SOURCES, SNAPSHOTS, LEDGERS)

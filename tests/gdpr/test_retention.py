@@ -18,6 +18,7 @@ from sync_core.state.names import (
     CACHES,
     CHUNKS,
     LEDGERS,
+    NOTICES,
     POISON,
     REPLICAS,
     RUNS,
@@ -105,6 +106,8 @@ async def test_heads_and_pages_of_every_cache_expire_alike() -> None:
         RUNS: 0,
         POISON: 0,
         ANSWERS: 0,
+        NOTICES: 0,
+        TENANTS: 0,
     }
     assert {where for table in CACHES for where, _ in await held(tables, table)} == {
         partition(OTHER, "s1"),
@@ -119,6 +122,8 @@ async def test_heads_and_pages_of_every_cache_expire_alike() -> None:
         RUNS: 0,
         POISON: 0,
         ANSWERS: 0,
+        NOTICES: 0,
+        TENANTS: 0,
     }
 
 
@@ -198,6 +203,8 @@ async def test_on_real_storage(azure: AzureTables, unique: Callable[[str], str])
         RUNS: 1,
         POISON: 0,
         ANSWERS: 0,
+        NOTICES: 0,
+        TENANTS: 0,
     }
     assert await purge_caches(azure, tenant) == {SOURCES: 0, SNAPSHOTS: 0, LEDGERS: 120}
     start, end = partitions_of(other)

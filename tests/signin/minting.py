@@ -12,6 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
+from api.principal import Role
 from api.signin.authentication import SignIn
 from api.signin.keys import SigningKeys
 from local.clock import VirtualClock
@@ -53,6 +54,7 @@ class Entra:
         default_factory=lambda: {"issuer": ISSUER, "jwks_uri": f"{AUTHORITY}/organizations/discovery/v2.0/keys"}
     )
     granted: set[tuple[str, str]] = field(default_factory=set)
+    granted_roles: frozenset[str] = frozenset(Role)
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
@@ -62,8 +64,8 @@ class Entra:
         self.signing = SigningKeys(self.fetch, self.clock, authority=AUTHORITY)
         self.sign_in = SignIn(self.tables, self.signing, self.clock, client_id=CLIENT, granted=self._is_granted)
 
-    async def _is_granted(self, customer: str, partner: str) -> bool:
-        return (customer, partner) in self.granted
+    async def _is_granted(self, customer: str, partner: str) -> frozenset[str]:
+        return self.granted_roles if (customer, partner) in self.granted else frozenset()
 
     async def connect(self, *tenants: str) -> None:
         """Connect tenants."""

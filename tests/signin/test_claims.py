@@ -196,6 +196,16 @@ async def test_partners_act_on_the_tenants_that_let_them_in_and_on_no_others(ent
     assert (await entra.sign_in.authenticate(f"Bearer {entra.token()}", customer=TENANT)).home == TENANT
 
 
+async def test_a_partner_has_the_roles_that_both_sides_give(entra: Entra) -> None:
+    entra.granted |= {(TENANT, PARTNER)}
+    entra.granted_roles = frozenset({"Rollcall.Viewer", "Rollcall.Compliance"})
+    both = entra.token(tid=PARTNER, roles=["Rollcall.Admin", "Rollcall.Viewer"])
+    acting = await entra.sign_in.authenticate(f"Bearer {both}", customer=TENANT)
+    assert acting.roles == {Role.VIEWER}
+    admin = entra.token(tid=PARTNER, roles=["Rollcall.Admin"])
+    assert await turned_away(entra, admin, customer=TENANT) == (403, "tenant_not_granted", "")
+
+
 def test_endpoints_ask_for_roles() -> None:
     person = Principal(TENANT, TENANT, PERSON, frozenset({Role.VIEWER}))
     require(person, Role.ADMIN, Role.VIEWER)

@@ -56,6 +56,7 @@ def identity() -> Identity:
 
 def build(settings: Settings) -> Context:
     """Wire everything for `settings`. No connection is made before it is used."""
+    from cloud.blobs import AzureBlobs
     from cloud.clock import SystemClock
     from cloud.graph.credentials import Application
     from cloud.graph.graph import Graph
@@ -63,15 +64,19 @@ def build(settings: Settings) -> Context:
     from cloud.tables import AzureTables
     from gdpr.encryption import TenantKeyring
     from gdpr.retention import purge_caches
+    from gdpr.sealed_tables import SealedTables
 
     # At their usual level these log every URL, and in URLs stand people's object ids
     for name in ("httpx", "azure.core.pipeline.policies.http_logging_policy"):
         logging.getLogger(name).setLevel(logging.WARNING)
     storage = settings.storage
     identity = None if storage.connection_string else _managed_identity(storage.identity_client_id)
-    tables = AzureTables(connection_string=storage.connection_string, endpoint=storage.table_endpoint, credential=identity)
+    stored = AzureTables(connection_string=storage.connection_string, endpoint=storage.table_endpoint, credential=identity)
     queues = AzureQueues(connection_string=storage.connection_string, endpoint=storage.queue_endpoint, credential=identity)
+    blobs = AzureBlobs(connection_string=storage.connection_string, endpoint=storage.blob_endpoint, credential=identity)
     secrets = _secrets(settings)
+    keyring = TenantKeyring(stored, secrets)
+    tables = SealedTables(stored, keyring)
     clock = SystemClock()
     graph = Graph(
         Application(settings.client_id, _proof(settings)),
@@ -93,8 +98,9 @@ def build(settings: Settings) -> Context:
     core = Context(
         tables=tables,
         queues=queues,
+        blobs=blobs,
         graph=graph,
-        keyring=TenantKeyring(tables, secrets),
+        keyring=keyring,
         clock=clock,
         installation=settings.installation,
         lease=timedelta(seconds=settings.lease_seconds),

@@ -16,7 +16,7 @@ from cloud.tables import AzureTables
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
 from local.clock import VirtualClock
-from local.memory import Delivery, MemoryQueues, MemoryTables
+from local.memory import Delivery, MemoryBlobs, MemoryQueues, MemoryTables
 from sync_core import messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, runs, start
@@ -82,6 +82,7 @@ class Installation(Generic[Store]):
         self.context = Context(
             tables=tables,
             queues=self._queues,
+            blobs=MemoryBlobs(),
             graph=self.graph,
             keyring=TenantKeyring(tables, secrets),
             clock=clock,

@@ -38,6 +38,11 @@ class StorageSettings:
     queue_endpoint: str = ""
     identity_client_id: str = ""
 
+    @property
+    def blob_endpoint(self) -> str:
+        """Where blobs are: beside the tables."""
+        return self.table_endpoint.replace(".table.", ".blob.", 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -223,7 +223,7 @@ async def write_receipt(task: Task) -> None:
         "requestedAt": request.requested_at.isoformat(),
         "startedAt": request.started_at.isoformat() if request.started_at is not None else None,
         "counts": dict(sorted(request.counts.items())),
-        "remains": REMAINS,
+        "remains": REMAINS if request.kind is RequestKind.ERASURE else (),
     }
     link = await record(
         task.context,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from gdpr import erasure
+from gdpr import erasure, export
 from gdpr.audit_chain import SYSTEM
 from gdpr.audit_trail import record
 from gdpr.erasure import AgainError, Task, WaitError
@@ -36,6 +36,7 @@ _ERASING: Sequence[Step] = (
     clean_mailboxes,
     erasure.clean_refusals,
     erasure.clean_results,
+    export.clean_exports,
     erasure.verify,
     erasure.write_receipt,
 )
@@ -43,6 +44,8 @@ STEPS: dict[RequestKind, Sequence[Step]] = {
     RequestKind.ERASURE: _ERASING,
     RequestKind.RESTRICTION: _STOPPING,
     RequestKind.OBJECTION: _STOPPING,
+    RequestKind.EXPORT: (export.build_export, erasure.write_receipt),
+    RequestKind.TENANT_EXPORT: (export.build_export, erasure.write_receipt),
 }
 
 
@@ -94,7 +97,8 @@ async def take_steps(context: Context, message: PrivacyStep) -> None:
 
 
 async def look_after_requests(context: Context, tenant: str) -> None:
-    """Once a day: send open requests again, and warn of those that are due soon by an entry in the audit trail."""
+    """Once a day: send open requests again, warn of those that are due soon, and delete exports that have expired."""
+    await export.expire_exports(context, tenant)
     async for request in newest_requests(context, tenant):
         if request.state.final:
             continue

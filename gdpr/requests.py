@@ -225,9 +225,9 @@ async def extend(context: Context, tenant: str, request_id: str, *, reason: str)
 
 
 def finish(request: Request, state: RequestState, now: datetime) -> None:
-    """End a request; whom it was about is forgotten, unless that is what an export is fetched by."""
+    """End a request; whom it was about is forgotten, of an export when it expires."""
     request.state, request.ended_at, request.cursor = state, now, ""
-    if request.kind is not RequestKind.EXPORT:
+    if request.kind is not RequestKind.EXPORT:  # by whom it is about, an erasure finds it
         request.subject = Subject()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cloud.queues import encode
-from sync_core.errors import ConflictError
+from sync_core.errors import ConflictError, NotFoundError
 from sync_core.ports import Clock, Condition, Entity, Insert, Remove, Replace, Scalar, Write
 from sync_core.state.rows import check_condition, check_key, check_writes, matches, plain_values
 
@@ -175,6 +175,32 @@ def _selected(values: Mapping[str, Scalar], select: Sequence[str] | None) -> dic
     if select is None:
         return dict(values)
     return {name: values[name] for name in select if name in values}
+
+
+class MemoryBlobs:
+    """Implements Blobs."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    async def put(self, name: str, content: AsyncIterator[bytes]) -> None:
+        """See Blobs."""
+        self.files[name] = b"".join([part async for part in content])
+
+    async def get(self, name: str) -> AsyncIterator[bytes]:
+        """See Blobs."""
+        if name not in self.files:
+            raise NotFoundError("there is no such export (any more)")
+        content = self.files[name]
+        for at in range(0, len(content), 1000):
+            yield content[at : at + 1000]
+
+    async def delete(self, prefix: str) -> int:
+        """See Blobs."""
+        names = [name for name in self.files if name.startswith(prefix)]
+        for name in names:
+            del self.files[name]
+        return len(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,19 @@ class Queues(Protocol):
         """Enqueue `message` as JSON, visible after `delay` seconds (at most 7 days)."""
 
 
+class Blobs(Protocol):
+    """Files that people may fetch for a while, in private storage. Names may hold letters, digits and `-_./`."""
+
+    async def put(self, name: str, content: AsyncIterator[bytes]) -> None:
+        """Store a file in parts of at most a few megabytes each, over one of this name. It is there when all of it is."""
+
+    def get(self, name: str) -> AsyncIterator[bytes]:
+        """A file's bytes, in parts of any size. Raises NotFoundError."""
+
+    async def delete(self, prefix: str) -> int:
+        """Delete every file whose name begins so; returns how many."""
+
+
 class Clock(Protocol):
     """Time, so that tests may move it."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.notices import Notice
-from sync_core.ports import Clock, Keyring, MicrosoftGraph, Queues, Tables
+from sync_core.ports import Blobs, Clock, Keyring, MicrosoftGraph, Queues, Tables
 
 WORKING_TIME = timedelta(minutes=4)
 """How long one delivery of a chunk works before it saves and goes back to the queue: well under a claim and the host's limit."""
@@ -51,6 +51,7 @@ class Context:
 
     tables: Tables
     queues: Queues
+    blobs: Blobs
     graph: MicrosoftGraph
     keyring: Keyring
     clock: Clock

@@ -13,6 +13,7 @@ from tests.architecture.imports import ROOT, imported, project
 DEPLOYED = {"function_app", "composition", "api", "gdpr", "billing", "cloud", "sync_core", "tenancy"}
 BUILT_ON = {
     *("azure-functions", "azure-identity", "msgraph-sdk", "azure-data-tables", "azure-keyvault-secrets", "azure-storage-queue"),
+    "azure-storage-blob",
     "stripe",
 }
 # Used without an import of their own.

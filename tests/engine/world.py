@@ -18,7 +18,7 @@ from local.clock import VirtualClock
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant
 from local.m365.transport import Microsoft365Transport
-from local.memory import Delivery, MemoryQueues, MemoryTables
+from local.memory import Delivery, MemoryBlobs, MemoryQueues, MemoryTables
 from sync_core import marks, messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, poison, runs, schedule, start
@@ -73,6 +73,7 @@ class World:
         self.cloud: Microsoft365 = beside.cloud if beside else Microsoft365(self.clock)
         self.tables = MemoryTables()
         self.queues = MemoryQueues(self.clock)
+        self.blobs = MemoryBlobs()
         if TENANT in self.cloud.tenants:
             self.tenant: Tenant = self.cloud.tenant(TENANT)
         else:
@@ -93,6 +94,7 @@ class World:
         return Context(
             tables=self.tables,
             queues=self.queues,
+            blobs=self.blobs,
             graph=Graph(
                 Application(CLIENT, ClientSecret("graph")),
                 secrets,

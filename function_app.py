@@ -6,9 +6,6 @@ from functools import partial
 
 import azure.functions as func
 
-import api.admin
-import api.preview
-import api.sources
 import api.surface
 from composition import context, tenancy
 from gdpr import privacy_queue, purge
@@ -22,9 +19,6 @@ STORAGE = "AzureWebJobsStorage"
 app = func.FunctionApp()
 for group in api.surface.GROUPS:
     app.register_functions(group.blueprint)
-app.register_functions(api.admin.blueprint)
-app.register_functions(api.sources.blueprint)
-app.register_functions(api.preview.blueprint)
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", use_monitor=True)

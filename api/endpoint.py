@@ -18,7 +18,7 @@
 - Return a model, None (204), or `Reply` for an ETag, a Location or another status. Raise InputError, NotFoundError and the other
   errors of `sync_core.errors`, or ProblemError for a code of your own.
 - `call.tenant` goes into every call of a store: it is the only tenant there is. No route, body or query names one.
-- `conditional=True` wants If-Match, in `call.if_match`; `idempotent=True` honours Idempotency-Key; `status=202` is for long work.
+- `conditional=True` wants If-Match, in `call.version`; `idempotent=True` honours Idempotency-Key; `status=202` is for long work.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Audit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that may be carried out."""
+    """A request that may be carried out. `version` is the ETag in If-Match without its quotes, "" for any."""
 
     context: Context
     caller: Principal | None
     correlation: str
-    if_match: str
+    version: str
     request: func.HttpRequest = field(repr=False)
 
     @property

@@ -8,7 +8,16 @@ from http import HTTPStatus
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.signin.errors import SignInError
-from sync_core.errors import ConflictError, InputError, NotFoundError, ParkedError, RollcallError, TenantError, TransientError
+from sync_core.errors import (
+    ConflictError,
+    InputError,
+    NotFoundError,
+    ParkedError,
+    RollcallError,
+    StaleError,
+    TenantError,
+    TransientError,
+)
 
 
 class FieldProblem(BaseModel):
@@ -78,6 +87,8 @@ def problem_of(error: RollcallError) -> ProblemError:
             return invalid([(field, problem)])
         case NotFoundError():
             return ProblemError(404, "not_found", f"{str(error)[:1].upper()}{str(error)[1:]}: check the ids in the path")
+        case StaleError():
+            return ProblemError(412, "changed_meanwhile", "Somebody has changed this since you read it: read it again and repeat")
         case ConflictError():
             return ProblemError(409, "conflict", "Somebody else changed this at the same time: read it again and repeat")
         case TenantError(reason=reason):

@@ -67,7 +67,7 @@ async def _answer(endpoint: Endpoint, request: func.HttpRequest, correlation: st
         _check_role(endpoint, caller)
         rates.check(caller.tenant)
     arguments = _arguments(endpoint, request)
-    call = Call(services, caller, correlation, _if_match(endpoint, request.headers), request)
+    call = Call(services, caller, correlation, _version(endpoint, request.headers), request)
     key = request.headers.get("Idempotency-Key", "") if endpoint.idempotent else ""
     if not key:
         return await _carry_out(endpoint, call, arguments)
@@ -138,13 +138,13 @@ def _check_role(endpoint: Endpoint, caller: Principal) -> None:
         require_person(caller)
 
 
-def _if_match(endpoint: Endpoint, headers: Mapping[str, str]) -> str:
+def _version(endpoint: Endpoint, headers: Mapping[str, str]) -> str:
     given = headers.get("If-Match", "").strip()
     if endpoint.conditional and not given:
         raise ProblemError(
             428, "if_match_missing", "Send the ETag that you have read in If-Match, so that nobody's change is lost"
         )
-    return given
+    return "" if given == "*" else given.strip('"')
 
 
 def _arguments(endpoint: Endpoint, request: func.HttpRequest) -> dict[str, Any]:

@@ -1,55 +1,138 @@
-"""Uploads of people over HTTP."""
+"""People handed to us: uploaded files, and items that another system pushes."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
 
-import azure.functions as func
+from pydantic import Field, StringConstraints, WithJsonSchema
 
-from api.answers_old import answer, explained, problem
-from composition import context
+from api.endpoint import ADMINS, READERS, Call, Endpoints, Reply, Strict
+from api.principal import Role
+from api.problems import invalid
+from sync_core.definition import SourceName
 from sync_core.engine import uploads
+from sync_core.engine.uploads import Filled
 from sync_core.sources.files.entries import FileError
 from sync_core.sources.files.reading import MOST_BYTES
-from sync_core.sources.registry import file_source
+from sync_core.sources.push import MOST_ITEMS, PushedItem, PushedPerson
+from sync_core.sources.registry import file_source, push_source
 
-blueprint = func.Blueprint()  # type: ignore[no-untyped-call] # the package does not annotate it
+endpoints = Endpoints("Sources")
+
+PUSHERS = frozenset({Role.ADMIN, Role.PUSH})
+FILES = ("text/csv", "text/vcard")
+LARGEST_REPLACEMENT = 64 * 1024 * 1024
+
+ItemKey = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 
 
-@blueprint.route("tenants/{tenant}/sources/{source}", methods=["PUT"], auth_level=func.AuthLevel.FUNCTION)
-@explained
-async def put_source(req: func.HttpRequest) -> func.HttpResponse:
-    """Put the people of a CSV or vCard file in the place of the last upload. All of the file is taken, or nothing."""
-    body = req.get_body()
-    if len(body) > MOST_BYTES:
-        return problem(413, "too_large", "The file is too large", detail=f"It may have {MOST_BYTES} bytes")
-    tenant, source = req.route_params["tenant"], req.route_params["source"]
+class UploadPath(Strict):
+    """A source of kind `file`, by its id."""
+
+    upload: SourceName
+
+
+class SourcePath(Strict):
+    """A source of kind `push`, by its id."""
+
+    source: SourceName
+
+
+class ItemPath(SourcePath):
+    """An item of it, by the id that the pushing system has for it."""
+
+    key: ItemKey
+
+
+class FilledShown(Strict):
+    """What a source holds: how many people, when they came, and when they expire unless they come again."""
+
+    people: int
+    received_at: datetime
+    expires_at: datetime
+
+
+class Replacement(Strict):
+    """All items of a push source."""
+
+    items: Annotated[
+        list[Any],
+        Field(max_length=MOST_ITEMS),
+        WithJsonSchema({"type": "array", "maxItems": MOST_ITEMS, "items": PushedItem.model_json_schema()}),
+    ]
+
+
+@endpoints.put("uploads/{upload}", roles=ADMINS, audits="upload.replaced", accepts=FILES, largest=MOST_BYTES)
+async def put_upload(call: Call, path: UploadPath, body: bytes) -> Reply[FilledShown]:
+    """Put the people of a CSV or vCard file in the place of the last upload.
+
+    All of the file is taken, or nothing: then the errors name the places.
+    """
+    kind = call.request.headers.get("Content-Type", "")
     try:
-        filled = await uploads.upload_file(context(), tenant, source, body, req.headers.get("Content-Type", ""))
+        return _reply(await uploads.upload_file(call.context, call.tenant, path.upload, body, kind))
     except FileError as error:
-        return answer(
-            {
-                "type": "about:blank",
-                "title": "The file cannot be taken",
-                "status": 400,
-                "code": "invalid_file",
-                "errors": [{"field": place, "detail": text} for place, text in error.problems],
-            },
-            400,
-        )
-    return answer(asdict(filled))
+        raise invalid(error.problems, code="invalid_file") from None
 
 
-@blueprint.route("tenants/{tenant}/sources/{source}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-@explained
-async def get_source(req: func.HttpRequest) -> func.HttpResponse:
+@endpoints.get("uploads/{upload}", roles=READERS)
+async def read_upload(call: Call, path: UploadPath) -> Reply[FilledShown]:
     """How many people the last upload brought, when it came and when it expires."""
-    return answer(asdict(await uploads.look_at(context(), req.route_params["tenant"], file_source(req.route_params["source"]))))
+    return _reply(await uploads.look_at(call.context, call.tenant, file_source(path.upload)))
 
 
-@blueprint.route("tenants/{tenant}/sources/{source}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
-@explained
-async def delete_source(req: func.HttpRequest) -> func.HttpResponse:
-    """Forget the last upload; the contacts made from it stay until a sync runs without this source."""
-    await uploads.empty(context(), req.route_params["tenant"], file_source(req.route_params["source"]))
-    return answer({"source": req.route_params["source"]})
+@endpoints.delete("uploads/{upload}", roles=ADMINS, audits="upload.deleted")
+async def delete_upload(call: Call, path: UploadPath) -> None:
+    """Forget the last upload.
+
+    The contacts made from it stay until a sync runs without this source.
+    """
+    await uploads.empty(call.context, call.tenant, file_source(path.upload))
+
+
+@endpoints.get("sources/{source}", roles=READERS | PUSHERS)
+async def read_source(call: Call, path: SourcePath) -> Reply[FilledShown]:
+    """What a push source holds. The ETag names its content."""
+    return _reply(await uploads.look_at(call.context, call.tenant, push_source(path.source)))
+
+
+@endpoints.delete("sources/{source}", roles=ADMINS, audits="source.emptied")
+async def delete_source(call: Call, path: SourcePath) -> None:
+    """Forget all that was pushed.
+
+    The contacts made from it stay until a sync runs without this source.
+    """
+    await uploads.empty(call.context, call.tenant, push_source(path.source))
+
+
+@endpoints.put("sources/{source}/items", roles=PUSHERS, audits="source.replaced", largest=LARGEST_REPLACEMENT)
+async def replace_items(call: Call, path: SourcePath, body: Replacement) -> Reply[FilledShown]:
+    """Put these items in the place of all that were there, all of them or none.
+
+    From then on they are kept for another sixty days. Errors name the items by their place: `items.3.mail`. With If-Match only if
+    the content is still the one that was read.
+    """
+    problems = await uploads.replace_items(call.context, call.tenant, path.source, body.items, version=call.version)
+    if problems:
+        raise invalid([(f"items.{at}.{field}".rstrip("."), text) for at, field, text in problems], code="invalid_items")
+    return _reply(await uploads.look_at(call.context, call.tenant, push_source(path.source)))
+
+
+@endpoints.put("sources/{source}/items/{key}", roles=PUSHERS, audits="item.replaced")
+async def put_item(call: Call, path: ItemPath, body: PushedPerson) -> None:
+    """Add one item, or replace it."""
+    item = {"id": path.key, **body.model_dump(by_alias=True)}
+    await uploads.put_item(call.context, call.tenant, path.source, item)
+
+
+@endpoints.delete("sources/{source}/items/{key}", roles=PUSHERS, audits="item.deleted")
+async def delete_item(call: Call, path: ItemPath) -> None:
+    """Take one item out. One that is not there is no error."""
+    await uploads.delete_item(call.context, call.tenant, path.source, path.key)
+
+
+def _reply(filled: Filled) -> Reply[FilledShown]:
+    values = asdict(filled)
+    return Reply(FilledShown(**{name: values[name] for name in FilledShown.model_fields}), etag=f'"{filled.version}"')

@@ -7,7 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
-from api import me
+from api import (
+    me,
+    previews,
+    runs,
+    settings,
+    sources,
+    syncs,
+)
 from api.endpoint import ANYONE, Call, Endpoint, Endpoints
 
 about = Endpoints("About")
@@ -38,6 +45,11 @@ async def openapi(call: Call) -> Document:  # noqa: ARG001 - every handler takes
 
 GROUPS = (
     about,
+    syncs.endpoints,
+    previews.endpoints,
+    runs.endpoints,
+    sources.endpoints,
+    settings.endpoints,
     me.endpoints,
 )
 

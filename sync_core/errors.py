@@ -12,6 +12,7 @@ RollcallError
 ├── TenantError           consent or credential is gone: stop the tenant and say so
 ├── NotAdmittedError      the tenant must not be served here, or not now: hold the run
 ├── ConflictError         somebody else changed the row first (a conditional write failed)
+│   └── StaleError        what the caller has read is not the newest: read it again
 ├── LostPagesError        a head names pages that are gone: treat the cache as lost, never as empty
 ├── ClaimLostError        this worker no longer owns the replica: stop without writing
 ├── InputError            what the caller sent is wrong; says which field and what to do
@@ -129,6 +130,10 @@ class NotAdmittedError(RollcallError):
 
 class ConflictError(RollcallError):
     """A conditional write failed: the row exists already or has changed."""
+
+
+class StaleError(ConflictError):
+    """What the caller has read, and wants to change, is not the newest any more."""
 
 
 class LostPagesError(RollcallError):

@@ -69,7 +69,7 @@ class Demo:
         """Everything, in order. Raises DemoError."""
         show, started = self._show, time.monotonic()
         show.step("Starting storage (Azurite), Microsoft 365 (a stand-in) and the functions host (with the real app)")
-        with stage(self._tenant.app, tenant=file, record=record) as on:
+        with stage(self._tenant, file=file, record=record) as on:
             show.say(f"Up after {time.monotonic() - started:.0f} s.")
             self._perform(on)
             wrong = [finding for finding in self._findings if finding.wrong]
@@ -84,12 +84,12 @@ class Demo:
 
     def _perform(self, on: Stage) -> None:
         show, tenant = self._show, str(self._tenant.id)
-        admin, hand, reader = Admin(on, tenant), StageHand(on, tenant), Reader(on, self._tenant)
+        admin, hand, reader = Admin(on, self._tenant), StageHand(on, tenant), Reader(on, self._tenant)
         users = reader.users()
         targets = sorted(check.targets(users))
         untouched = {user: reader.mailbox(user) for user in targets}
         show.say(f"{self._tenant.display_name}: {len(users)} accounts, {len(targets)} of them with a mailbox.")
-        admin.connect(self._tenant.display_name[:100])
+        admin.everybody(self._tenant.display_name[:100])
 
         show.step("First sync")
         run = self._run(admin, hand, "due", "First sync")
@@ -157,7 +157,7 @@ class Demo:
         show.step("A mishap")
         show.say(second_list.empty_group(hand, cast))
         held = self._follow(admin, hand, lambda: admin.start("due", sync), "Run", good=("held",))
-        show.say(f"Held ({held['reason']}): it would take {held['would']['peopleRemoved']} people out of every mailbox.")
+        show.say(f"Held ({held['reason']}): it would take {held['would']['people_removed']} people out of every mailbox.")
         self._judge(second_list.check_names("a held run changes nothing", second_list.look(reader, cast), cast.everybody))
         released = self._follow(admin, hand, lambda: admin.judge(held["run"], "release"), "Released")
         after = second_list.look(reader, cast)
@@ -204,8 +204,8 @@ class Demo:
 
     def _serve(self, on: Stage) -> None:
         show, tenant = self._show, self._tenant
-        base = f"{on.host}/api/tenants/{tenant.id}"
-        key = f'-H "x-functions-key: {on.key}"'
+        base = f"{on.host}/api"
+        key = '-H "Authorization: Bearer ..."'
         show.step("Everything stays up until Ctrl-C. For example:")
         for what, command in (
             ("start a run", f"curl -X POST {key} {base}/syncs/{SYNC}/runs"),

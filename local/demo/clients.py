@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from api.principal import Role
 from local.demo.problems import DemoError
 from local.demo.stage import INSTALLATION, Stage
 from local.m365.tenant_file import TenantFile
@@ -33,7 +34,9 @@ class _Client:
         self._stage = stage
         self._http = httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=60)
 
-    def ask(self, method: str, path: str, body: object = None, *, accept: tuple[int, ...] = (200, 202, 204), **more: Any) -> Any:
+    def ask(
+        self, method: str, path: str, body: object = None, *, accept: tuple[int, ...] = (200, 201, 202, 204), **more: Any
+    ) -> Any:
         """The JSON of the answer, None when it is empty, or when `accept` has its status and it is an error."""
         try:
             for _ in range(_TRIES):
@@ -52,45 +55,63 @@ class _Client:
             )
         return answer.json() if answer.content and answer.is_success else None
 
+    def sign_in(self, tenant: TenantFile, client_id: str, client_secret: str, scope: str) -> None:
+        """Call as this application from now on."""
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret, "scope": scope}
+        token = self.ask("POST", f"{self._stage.microsoft365}/{tenant.id}/oauth2/v2.0/token", data=form)
+        self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
+
 
 class Admin(_Client):
-    """An admin with a function key."""
+    """A script with the app role of an admin."""
 
-    def __init__(self, stage: Stage, tenant: str) -> None:
-        super().__init__(stage, f"{stage.host}/api/", {"x-functions-key": stage.key})
-        self._tenant = f"tenants/{tenant}"
+    def __init__(self, stage: Stage, tenant: TenantFile) -> None:
+        """Sign in. Raises DemoError when the tenant has no application that may."""
+        super().__init__(stage, f"{stage.host}/api/")
+        script = next((client for client in tenant.app.automation if Role.ADMIN in client.roles), None)
+        if script is None:
+            raise DemoError(
+                f"no application of the tenant has the role {Role.ADMIN}", "Add one to app.automation (docs/tenant-file.md)"
+            )
+        scope = f"api://{tenant.app.client_id}/.default"
+        self.sign_in(tenant, str(script.client_id), script.client_secret, scope)
 
-    def connect(self, folder: str) -> None:
-        """Connect the tenant and define a sync of everybody into everybody's `folder`, that runs on request only."""
-        self.ask("PUT", self._tenant, {})
+    def everybody(self, folder: str) -> None:
+        """Define a sync of everybody into everybody's `folder`, that runs on request only."""
         self.define(SYNC, {"name": "Colleagues", "folder": folder, "schedule": {"kind": "manual"}})
 
     def define(self, sync: str, definition: Json) -> None:
         """Create a sync."""
-        self.ask("PUT", f"{self._tenant}/syncs/{sync}", definition)
+        self.ask("POST", "syncs", {"sync": sync, "definition": definition})
 
     def start(self, check: str, sync: str = SYNC) -> str:
         """Start a run and return its id."""
-        return str(self.ask("POST", f"{self._tenant}/syncs/{sync}/runs", {"check": check})["run"])
+        return str(self.ask("POST", f"syncs/{sync}/runs", {"check": check})["run"])
 
     def preview(self, sync: str) -> Json:
         """What a run would do now."""
-        found: Json = self.ask("POST", f"{self._tenant}/syncs/{sync}/preview", {"first": 1})
+        found: Json = self.ask("POST", f"syncs/{sync}/preview", {"first": 1})
         return found
 
     def judge(self, run: str, act: str) -> str:
         """Release a held run or undo a run; returns the id of the run that does it."""
-        return str(self.ask("POST", f"{self._tenant}/runs/{run}/{act}")["run"])
+        return str(self.ask("POST", f"runs/{run}/{act}")["run"])
 
     def run(self, run: str) -> Json:
         """A run as it stands."""
-        found: Json = self.ask("GET", f"{self._tenant}/runs/{run}")
+        found: Json = self.ask("GET", f"runs/{run}")
         return found
 
     def mailboxes(self, run: str) -> list[Json]:
         """What a run did in each mailbox."""
-        found: list[Json] = self.ask("GET", f"{self._tenant}/runs/{run}/mailboxes")["mailboxes"]
-        return found
+        found: list[Json] = []
+        page = ""
+        while True:
+            answer: Json = self.ask("GET", f"runs/{run}/mailboxes?size=200{page}")
+            found += answer["items"]
+            if answer["next"] is None:
+                return found
+            page = f"&page={answer['next']}"
 
 
 class StageHand(_Client):
@@ -136,14 +157,7 @@ class Reader(_Client):
 
     def __init__(self, stage: Stage, tenant: TenantFile) -> None:
         super().__init__(stage, f"{stage.microsoft365}/v1.0/", {"Prefer": 'IdType="ImmutableId"'})
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": str(tenant.app.client_id),
-            "client_secret": tenant.app.client_secret,
-            "scope": "https://graph.microsoft.com/.default",
-        }
-        token = self.ask("POST", f"{stage.microsoft365}/{tenant.id}/oauth2/v2.0/token", data=form)
-        self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
+        self.sign_in(tenant, str(tenant.app.client_id), tenant.app.client_secret, "https://graph.microsoft.com/.default")
 
     def users(self) -> list[Json]:
         """The whole directory."""

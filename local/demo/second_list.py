@@ -97,7 +97,7 @@ def in_words(preview: Json) -> Iterator[str]:
     """What a preview says, a line each."""
     yield f"{preview['people']} people into {preview['targets']} mailboxes; each rule by itself lets in:"
     for line in preview["selection"]:
-        yield f"  {line['letsIn']:4}  {line['words']}"
+        yield f"  {line['lets_in']:4}  {line['words']}"
     for hold in preview["holds"]:
         yield f"a run would be held: {hold['reason']} {hold['detail']}".rstrip()
     for mailbox in preview["mailboxes"][:1]:

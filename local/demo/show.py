@@ -152,7 +152,7 @@ def run_cells(run: Json) -> dict[str, str]:
     """A run's report, ready to be shown."""
     from datetime import datetime
 
-    took = datetime.fromisoformat(run["endedAt"]) - datetime.fromisoformat(run["requestedAt"])
+    took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["requested_at"])
     return {
         "People": f"{run['people']:,}",
         "Mailboxes": f"{run['mailboxes'].get('done', 0):,}",

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.azurite import Azurite
+from local.connect import connect
 from local.demo.problems import DemoError
-from local.m365.tenant_file import AppPart
+from local.m365.tenant_file import AppPart, TenantFile
 from local.processes import Child, ChildError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,15 +42,16 @@ class Stage:
 
 
 @contextmanager
-def stage(app: AppPart, *, tenant: Path | None = None, record: Path | None = None) -> Iterator[Stage]:
-    """Start everything; stop it, in reverse order, however the block ends. Logs are kept when it ends by an error.
+def stage(tenant: TenantFile, *, file: Path | None = None, record: Path | None = None) -> Iterator[Stage]:
+    """Start everything, with `tenant` connected; stop it, in reverse order, however the block ends.
 
-    `tenant` is the file that the stand-in serves (none: its own demo tenant), `app` the registration in it. Raises DemoError.
+    `file` is where the tenant was read from (none: the stand-in's own demo tenant). Logs are kept when the block ends by an
+    error. Raises DemoError.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-demo-", ignore_cleanup_errors=True)))
         try:
-            yield _start(stack, folder, app, tenant, record)
+            yield _start(stack, folder, tenant, file, record)
         except ChildError as error:
             _keep_logs(folder)
             raise DemoError(str(error), f"Read {KEPT_LOGS}, and try again") from error
@@ -58,10 +60,10 @@ def stage(app: AppPart, *, tenant: Path | None = None, record: Path | None = Non
             raise
 
 
-def _start(stack: ExitStack, folder: Path, app: AppPart, tenant: Path | None, record: Path | None) -> Stage:
+def _start(stack: ExitStack, folder: Path, tenant: TenantFile, file: Path | None, record: Path | None) -> Stage:
     options: list[str | Path] = []
-    if tenant:
-        options += ["--tenant", tenant.absolute()]
+    if file:
+        options += ["--tenant", file.absolute()]
     if record:
         options += ["--record", record.absolute()]
     with _signals_held_back():
@@ -69,8 +71,9 @@ def _start(stack: ExitStack, folder: Path, app: AppPart, tenant: Path | None, re
         microsoft365 = stack.enter_context(Child(command, cwd=ROOT, log=folder / "microsoft365.log"))
     azurite = stack.enter_context(Azurite())
     found = microsoft365.expect(r"Microsoft 365 stand-in at (http://\S+?)/v1\.0 ")
-    environment = settings(found[1], azurite.connection_string, folder / "secrets.json", app)
-    asyncio.run(_store_secrets(folder / "secrets.json", app.client_secret))
+    environment = settings(found[1], azurite.connection_string, folder / "secrets.json", tenant.app)
+    asyncio.run(_store_secrets(folder / "secrets.json", tenant.app.client_secret))
+    asyncio.run(connect(environment, str(tenant.id)))
     (folder / "settings.json").write_text("{}")  # instead of a local.settings.json that may name a real tenant
     with _signals_held_back():
         command = [sys.executable, "-m", "local.host", "--port", "0", "--drain", "1", "--settings", folder / "settings.json"]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import runs
 from sync_core.engine.context import Context
-from sync_core.errors import ConflictError, InputError
+from sync_core.errors import ConflictError, InputError, NotFoundError, StaleError
 from sync_core.schedules import Manual
-from sync_core.state.syncs import Sync, insert_sync
+from sync_core.state.syncs import Sync, insert_sync, load_sync
 from sync_core.state.tenants import Tenant, insert_tenant, load_tenant, save_tenant
 
+_TRIES = 8
 _SYNC_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 _TENANT_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
@@ -29,6 +31,18 @@ async def connect_tenant(context: Context, tenant_id: str, settings: TenantSetti
         tenant = await load_tenant(context.tables, tenant_id)
         tenant.settings = settings
         await save_tenant(context.tables, tenant)
+
+
+async def change_settings(context: Context, tenant_id: str, settings: TenantSettings, *, version: str = "") -> Tenant:
+    """Replace the settings of a connected tenant, if they are still at `version` ("": at any). Raises StaleError."""
+    for _ in range(_TRIES):
+        tenant = await load_tenant(context.tables, tenant_id)
+        check_version(tenant, version)
+        tenant.settings = settings
+        with suppress(ConflictError):
+            await save_tenant(context.tables, tenant)
+            return tenant
+    raise ConflictError("the tenant's row keeps changing")
 
 
 async def define_sync(context: Context, tenant_id: str, sync_id: str, definition: SyncDefinition) -> Sync:
@@ -48,14 +62,39 @@ async def define_sync(context: Context, tenant_id: str, sync_id: str, definition
     return sync
 
 
-async def delete_sync(context: Context, tenant_id: str, sync_id: str, *, keep_contacts: bool = False) -> str:
+async def create_sync(context: Context, tenant_id: str, sync_id: str, definition: SyncDefinition) -> Sync:
+    """Like `define_sync`, but raises ConflictError when there is one of this id."""
+    with suppress(NotFoundError):
+        await load_sync(context.tables, tenant_id, sync_id)
+        raise ConflictError("there is a sync of this id")
+    return await define_sync(context, tenant_id, sync_id, definition)
+
+
+async def replace_sync(context: Context, tenant_id: str, sync_id: str, definition: SyncDefinition, *, version: str = "") -> Sync:
+    """Replace the definition of a sync, if it is still at `version` ("": at any).
+
+    Raises NotFoundError, StaleError, and InputError for a sync that is being deleted.
+    """
+    first = _first_run(definition, context.now())
+
+    def redefine(sync: Sync) -> None:
+        runs.check_not_ended(sync)
+        check_version(sync, version)
+        _redefine(sync, definition, first)
+
+    return await runs.change_sync(context, tenant_id, sync_id, redefine)
+
+
+async def delete_sync(context: Context, tenant_id: str, sync_id: str, *, keep_contacts: bool = False, version: str = "") -> str:
     """Remove everything the sync ever wrote from all mailboxes, then the sync itself. Returns the id of the run that does it.
 
-    With `keep_contacts` only our marks come off, and the users have the contacts for their own.
+    With `keep_contacts` only our marks come off, and the users have the contacts for their own. Raises StaleError when it
+    is not at `version` any more.
     """
 
     def leave(sync: Sync) -> None:
         runs.check_not_ended(sync)
+        check_version(sync, version)
         sync.deleting, sync.keep_contacts = True, keep_contacts
         sync.revision += 1
 
@@ -82,6 +121,12 @@ async def resume_sync(context: Context, tenant_id: str, sync_id: str) -> Sync:
             sync.paused, sync.next_run = False, _first_run(sync.definition, context.now())
 
     return await runs.change_sync(context, tenant_id, sync_id, resume)
+
+
+def check_version(known: Sync | Tenant, version: str) -> None:
+    """Check that what is known is at `version` ("": any). Raises StaleError."""
+    if version not in ("", known.version):
+        raise StaleError("it was changed meanwhile")
 
 
 def _redefine(sync: Sync, definition: SyncDefinition, first: datetime | None) -> None:

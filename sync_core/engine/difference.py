@@ -51,12 +51,12 @@ class Difference:
 
     def counts(self) -> dict[str, int]:
         """The counts alone: they name nobody."""
-        counts = {"targetsAdded": self.targets_added, "targetsRemoved": self.targets_removed}
+        counts = {"targets_added": self.targets_added, "targets_removed": self.targets_removed}
         if self.people is not None:
             counts |= {
-                "peopleAdded": self.people.added,
-                "peopleChanged": self.people.changed,
-                "peopleRemoved": len(self.people.removed),
+                "people_added": self.people.added,
+                "people_changed": self.people.changed,
+                "people_removed": len(self.people.removed),
             }
         return counts
 

@@ -13,7 +13,7 @@ import orjson
 
 from sync_core.definition import parse
 from sync_core.engine.context import Context
-from sync_core.errors import ConflictError, InputError, LostPagesError, NotFoundError
+from sync_core.errors import ConflictError, InputError, LostPagesError, NotFoundError, StaleError
 from sync_core.sources import kept, push
 from sync_core.sources.files.entries import MOST_PROBLEMS
 from sync_core.sources.files.reading import read_people
@@ -29,11 +29,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What a source that people are handed to holds: how many, since when, and when it expires."""
+    """What a source that people are handed to holds: how many, since when, and when it expires. `version` names the content."""
 
     people: int
     received_at: datetime
     expires_at: datetime
+    version: str
 
 
 class ItemProblem(NamedTuple):
@@ -71,10 +72,13 @@ async def delete_item(context: Context, tenant: str, name: str, item_id: str) ->
     await _again(lambda: kept.change_one(store, push.key_of(source, item_id), None, context.now()))
 
 
-async def replace_items(context: Context, tenant: str, name: str, items: Sequence[object]) -> list[ItemProblem]:
+async def replace_items(
+    context: Context, tenant: str, name: str, items: Sequence[object], *, version: str = ""
+) -> list[ItemProblem]:
     """Put these people in the place of all that a push source holds; from now on it lasts another sixty days.
 
-    Returns what is wrong with the items, the first few of it: then nothing was changed. Raises InputError for too many items.
+    Returns what is wrong with the items, the first few of it: then nothing was changed. Raises InputError for too many items, and
+    StaleError when the source is not at `version` ("": any) any more.
     """
     source = push_source(_checked(name))
     store = await _store(context, tenant, source)
@@ -95,7 +99,7 @@ async def replace_items(context: Context, tenant: str, name: str, items: Sequenc
         if len(problems) == MOST_PROBLEMS:
             break
     if not problems:
-        await _again(lambda: kept.replace_all(store, people, context.now()))
+        await _again(lambda: kept.replace_all(store, people, context.now(), version=version))
     return problems
 
 
@@ -125,6 +129,8 @@ async def _again(change: Callable[[], Awaitable[Result]]) -> Result:
     for _ in range(_TRIES):
         try:
             return await change()
+        except StaleError:
+            raise
         except (ConflictError, LostPagesError):
             continue
     raise ConflictError("the source keeps changing")
@@ -137,4 +143,4 @@ def _checked(name: str) -> str:
 
 
 def _filled(head: SourceHead) -> Filled:
-    return Filled(head.count, head.full_at, head.full_at + kept.KEPT_FOR)
+    return Filled(head.count, head.full_at, head.full_at + kept.KEPT_FOR, head.digest)

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from sync_core import buckets
-from sync_core.errors import InputError, SourceError
+from sync_core.errors import InputError, SourceError, StaleError
 from sync_core.sources.base import Heads, Person, Reading, Source
 from sync_core.state.sources import SourceHead, SourceStore
 
@@ -47,12 +47,15 @@ class KeptPeople(Source):
             yield person
 
 
-async def replace_all(store: SourceStore, people: Mapping[str, bytes], now: datetime) -> SourceHead:
+async def replace_all(store: SourceStore, people: Mapping[str, bytes], now: datetime, *, version: str = "") -> SourceHead:
     """Put these people (key -> JSON in the normal form) in the place of all that were there.
 
-    Raises ConflictError, with nothing changed, when somebody else changed the source at the same time.
+    Raises ConflictError, with nothing changed, when somebody else changed the source at the same time, and StaleError when what
+    was there is not at `version` ("": any) any more.
     """
     known = await store.head()
+    if version and (known is None or known.digest != version):
+        raise StaleError("it was changed meanwhile")
     if known is None:
         await store.discard_head()
     count = buckets.bucket_count(len(people), len(known.pages) if known else None)

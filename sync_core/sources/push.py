@@ -17,12 +17,11 @@ ItemId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 MOST_ITEMS = 100_000
 
 
-class PushedItem(BaseModel):
-    """A person, as a CRM or any other system knows them. `id` is theirs, and they never change it."""
+class PushedPerson(BaseModel):
+    """A person, as a CRM or any other system knows them. The fields are named as Microsoft Graph names them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
-    id: ItemId
     display_name: Text = ""
     given_name: Text = ""
     surname: Text = ""
@@ -39,6 +38,12 @@ class PushedItem(BaseModel):
     state: Text = ""
     postal_code: Text = ""
     country: Text = ""
+
+
+class PushedItem(PushedPerson):
+    """A person with the id that the other system has for them, and never changes."""
+
+    id: ItemId
 
 
 def key_of(source: str, item_id: str) -> str:

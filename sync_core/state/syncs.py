@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 
 import orjson
 
@@ -56,6 +57,11 @@ class Sync:
     buckets: int = 0
     etag: str = ""
 
+    @property
+    def version(self) -> str:
+        """Names the definition as it is: another one after every change that an admin makes to it, whatever runs do meanwhile."""
+        return f"{self.revision}-{blake2b(self.definition.model_dump_json().encode(), digest_size=8).hexdigest()}"
+
 
 async def load_sync(tables: Tables, tenant: str, sync: str, *, ended: bool = False) -> Sync:
     """The sync, with `ended` also one that nobody is to see any more. Raises NotFoundError."""
@@ -66,9 +72,9 @@ async def load_sync(tables: Tables, tenant: str, sync: str, *, ended: bool = Fal
     return found
 
 
-async def syncs_of(tables: Tables, tenant: str) -> AsyncIterator[Sync]:
-    """The syncs of a tenant, by id."""
-    async for entity in tables.query(SYNCS, tenant):
+async def syncs_of(tables: Tables, tenant: str, *, start: str = "") -> AsyncIterator[Sync]:
+    """The syncs of a tenant by id, from this one on."""
+    async for entity in tables.query(SYNCS, tenant, start=start):
         sync = _decode(entity)
         if not sync.ended:
             yield sync

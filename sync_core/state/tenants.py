@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from sync_core.definition import TenantSettings
 from sync_core.errors import NotFoundError
@@ -20,6 +21,11 @@ class Tenant:
     settings: TenantSettings
     stopped: str = ""
     etag: str = ""
+
+    @property
+    def version(self) -> str:
+        """Names the settings as they are."""
+        return blake2b(self.settings.model_dump_json().encode(), digest_size=8).hexdigest()
 
 
 async def load_tenant(tables: Tables, tenant: str) -> Tenant:

@@ -87,7 +87,7 @@ def test_a_preview_in_words_names_nobody(cast: second_list.Cast) -> None:
     preview = {
         "people": 18,
         "targets": 1,
-        "selection": [{"path": "rule", "words": "has a mobile number", "letsIn": 14}],
+        "selection": [{"path": "rule", "words": "has a mobile number", "lets_in": 14}],
         "holds": [{"reason": "source_dropped", "detail": "40 -> 18"}],
         "mailboxes": [{"counts": {"created": 18, "updated": 0, "deleted": 0}}],
     }

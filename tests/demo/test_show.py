@@ -23,8 +23,8 @@ RUN: Json = {
     "reasons": {"no_mailbox": 1},
     "counts": {"created": 20, "updated": 0, "deleted": 0},
     "graph": {"requests": 25, "http_calls": 4, "throttled": 0},
-    "requestedAt": "2026-11-02T01:00:00+00:00",
-    "endedAt": "2026-11-02T01:00:07.500000+00:00",
+    "requested_at": "2026-11-02T01:00:00+00:00",
+    "ended_at": "2026-11-02T01:00:07.500000+00:00",
 }
 
 

@@ -107,7 +107,7 @@ def test_every_setting() -> None:
 
 
 def test_every_endpoint() -> None:
-    assert set(cells("operations.md", "## HTTP endpoints")) - definition_fields() == routes()
+    assert set(cells("api.md", "## Operations")) == routes()
 
 
 def test_every_app_role_and_every_refusal_of_a_caller() -> None:

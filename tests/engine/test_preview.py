@@ -8,14 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import azure.functions as func
-import orjson
 import pytest
 
-import api.preview
-import function_app
 from gdpr.encryption import TenantKeyring
-from local.host.functions import read_functions
 from sync_core.definition import SyncDefinition
 from sync_core.engine import preview as previews
 from sync_core.engine.difference import Hold
@@ -170,7 +165,7 @@ async def test_before_and_after_come_from_the_mailbox_and_the_directory(purged: 
         assert result.difference.people is None
     else:
         assert result.difference.counts() == {
-            "peopleAdded": 1, "peopleChanged": 1, "peopleRemoved": 1, "targetsAdded": 1, "targetsRemoved": 1,
+            "people_added": 1, "people_changed": 1, "people_removed": 1, "targets_added": 1, "targets_removed": 1,
         }  # fmt: skip
         assert result.removed == [(f"u:{third}", "Person Number00002")]
 
@@ -301,63 +296,9 @@ async def test_a_held_run_says_what_it_would_do() -> None:
     world.hire("New Hire", mailbox="none")
     run = await world.run()
     assert (run.state, run.reason) == (RunState.HELD, Reason.TARGETS_DROPPED)
-    assert run.would == {"peopleAdded": 1, "peopleChanged": 1, "peopleRemoved": 2, "targetsAdded": 0, "targetsRemoved": 2}
+    assert run.would == {"people_added": 1, "people_changed": 1, "people_removed": 2, "targets_added": 0, "targets_removed": 2}
     await world.context.purge(TENANT, None)
-    assert (await world.run()).would == {"targetsAdded": 0, "targetsRemoved": 2}
-
-
-class Api:
-    """The endpoints of a preview, called as the host does it."""
-
-    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(api.preview, "context", lambda: world.context)
-        self._functions = {each.name: each for each in read_functions(function_app.app, 60)}
-
-    async def post(self, name: str, body: Any, **params: str) -> tuple[int, Any]:
-        request = func.HttpRequest("POST", "/", route_params={"tenant": TENANT, **params}, body=orjson.dumps(body))
-        response = await self._functions[name].invoke(request)
-        return response.status_code, orjson.loads(response.get_body())
-
-
-async def test_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, mailboxes = await synced(8)
-    api = Api(world, monkeypatch)
-    world.tenant.change_user(mailboxes[0], {"jobTitle": "Boss"})
-    status, body = await api.post("preview_sync", {"mailboxes": mailboxes[:2]}, sync=SYNC)
-    assert status == 200
-    assert body["would"]["peopleChanged"] == 1
-    assert [one["mailbox"] for one in body["mailboxes"]] == mailboxes[:2]
-    assert body["mailboxes"][0]["operations"] == [
-        {"operation": "update", "key": f"u:{mailboxes[0]}", "before": {"jobTitle": None}, "after": {"jobTitle": "Boss"}}
-    ]
-    status, body = await api.post("preview_sync", {}, sync=SYNC)
-    assert (status, len(body["mailboxes"]), body["next"]) == (200, 5, {"mailbox": sorted(mailboxes)[5], "operation": 0})
-    status, body = await api.post("preview_sync", {"start": body["next"]}, sync=SYNC)
-    assert ([one["mailbox"] for one in body["mailboxes"]], body["next"]) == (sorted(mailboxes)[5:], None)
-    definition = {"name": "New", "folder": "New"}
-    status, body = await api.post("preview_definition", {"definition": definition, "first": 1})
-    assert (status, body["mailboxes"][0]["counts"]["created"]) == (200, 8)
-    status, body = await api.post("preview_sync", {"definition": {**definition, "targets": {"exclude": mailboxes}}}, sync=SYNC)
-    assert (status, body["holds"]) == (200, [{"reason": "targets_dropped", "detail": "8 -> 0"}])
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "field"),
-    [
-        ("preview_definition", {}, "definition"),
-        ("preview_definition", {"definition": {"name": "x"}}, "definition.folder"),
-        ("preview_sync", {"mailboxes": ["00000000-0000-4000-8000-000000000000"] * 21}, "mailboxes"),
-        ("preview_sync", {"first": 21}, "first"),
-        ("preview_sync", {"start": {"mailbox": "x"}}, "start.mailbox"),
-        ("preview_sync", {"all": True}, "all"),
-    ],
-)
-async def test_what_is_wrong_in_a_request_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str, body: dict[str, Any], field: str
-) -> None:
-    world, _ = await synced(1)
-    status, answer = await Api(world, monkeypatch).post(name, body, sync=SYNC)
-    assert (status, answer["field"]) == (400, field)
+    assert (await world.run()).would == {"targets_added": 0, "targets_removed": 2}
 
 
 async def test_policies_are_part_of_the_plan() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import api.admin
 from gdpr.retention import purge_expired
 from local.m365.faults import Fault, FaultKind
 from sync_core.engine import admin, runs
@@ -16,7 +15,6 @@ from sync_core.errors import InputError, NotFoundError, Reason
 from sync_core.model import Counts, RunState
 from sync_core.state.runs import Check, Run, load_run, newest_runs
 from sync_core.state.syncs import load_sync
-from tests.engine.test_preview import Api
 from tests.engine.world import NIGHTLY, SYNC, TENANT, World
 
 NIGHT = timedelta(days=1)
@@ -240,23 +238,6 @@ async def test_pausing_and_resuming_keep_to_the_schedule() -> None:
     assert (resumed.paused, resumed.next_run) == (False, world.clock.now())
     world.clock.advance(timedelta(hours=1))
     assert (await admin.resume_sync(world.context, TENANT, SYNC)).next_run == resumed.next_run
-
-
-async def test_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = await after_a_bad_night()
-    http = Api(bad.world, monkeypatch)
-    monkeypatch.setattr(api.admin, "context", lambda: bad.world.context)
-    status, body = await http.post("undo_run", {}, run=bad.run.run)
-    assert status == 202
-    status, again = await http.post("undo_run", {}, run=bad.run.run)
-    assert (status, again["field"]) == (400, "sync")
-    await bad.world.settle()
-    status, run = await http.post("get_run", {}, run=body["run"])
-    assert (run["state"], run["undoes"]) == ("succeeded", bad.run.run)
-    assert bad.contents() == bad.before
-    for name, paused in (("get_sync", True), ("resume_sync", False), ("pause_sync", True)):
-        status, sync = await http.post(name, {}, sync=SYNC)
-        assert (status, sync["paused"]) == (200, paused)
 
 
 # --- after a change of what is written ---------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import httpx
 from cloud.file_secrets import FileSecrets
 from gdpr.encryption import MASTER_KEY
 from local.azurite import Azurite
+from local.connect import connect
 from local.processes import Child
 from sync_core import marks
 
@@ -25,7 +26,8 @@ TENANT = "11111111-2222-4333-8444-666666666666"
 CLIENT = "99999999-8888-4777-8666-666666666666"
 INSTALLATION = "system-test"
 CLIENT_SECRET = "client-secret"
-KEY = "function-key"
+ROBOT = "99999999-8888-4777-8666-777777777777"
+ROBOT_SECRET = "robot-secret"
 CREATE = "POST /users/{id}/contactfolders/{id}/contacts"
 
 Json = dict[str, Any]
@@ -52,7 +54,8 @@ def person(number: int, **values: Any) -> Json:
 
 def tenant_file(users: list[Json]) -> Json:
     """A tenant in the format of docs/tenant-file.md."""
-    app = {"clientId": CLIENT, "clientSecret": CLIENT_SECRET}
+    robot = {"clientId": ROBOT, "clientSecret": ROBOT_SECRET, "roles": ["Rollcall.Admin"]}
+    app = {"clientId": CLIENT, "clientSecret": CLIENT_SECRET, "automation": [robot]}
     return {"id": TENANT, "displayName": "Example", "app": app, "users": users}
 
 
@@ -90,40 +93,41 @@ def until(found: Callable[[], object], what: str, *, seconds: float = 60) -> Non
 
 
 class Host:
-    """A functions host and its HTTP endpoints."""
+    """A functions host and its HTTP endpoints, called by a script that may do everything."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, token: str) -> None:
         self.child = child
         url = child.expect(r"listening on (http://\S+)")[1]
-        self._http = httpx.Client(base_url=url, headers={"x-functions-key": KEY}, trust_env=False, timeout=30)
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
 
     def ask(self, method: str, path: str, body: object = None) -> Json:
         """Call the app; the JSON of a good answer."""
-        answer = self._http.request(method, f"/api/{path}", json=body)
+        while (answer := self._http.request(method, f"/api/{path}", json=body)).status_code == 429:
+            time.sleep(float(answer.headers["Retry-After"]))
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         found: Json = answer.json()
         return found
 
     def define(self, sync: str, folder: str) -> None:
-        """Connect the tenant and define a sync that runs on request."""
-        self.ask("PUT", f"tenants/{TENANT}", {"default_country": "DE"})
-        self.ask("PUT", f"tenants/{TENANT}/syncs/{sync}", {"name": sync, "folder": folder, "schedule": {"kind": "manual"}})
+        """Define a sync that runs on request."""
+        self.ask("POST", "syncs", {"sync": sync, "definition": {"name": sync, "folder": folder, "schedule": {"kind": "manual"}}})
 
     def start(self, sync: str) -> str:
         """Ask for a run."""
-        return str(self.ask("POST", f"tenants/{TENANT}/syncs/{sync}/runs")["run"])
+        return str(self.ask("POST", f"syncs/{sync}/runs")["run"])
 
     def run(self, run: str) -> Json:
         """A run as it stands."""
-        return self.ask("GET", f"tenants/{TENANT}/runs/{run}")
+        return self.ask("GET", f"runs/{run}")
 
     def runs(self, sync: str) -> list[str]:
         """The ids of a sync's runs, the newest first."""
-        return [run["run"] for run in self.ask("GET", f"tenants/{TENANT}/runs")["runs"] if run["sync"] == sync]
+        return [run["run"] for run in self.ask("GET", f"runs?sync={sync}")["items"]]
 
     def served(self, run: str) -> int:
         """How many mailboxes of a run have a result."""
-        return len(self.ask("GET", f"tenants/{TENANT}/runs/{run}/mailboxes")["mailboxes"])
+        return len(self.ask("GET", f"runs/{run}/mailboxes?size=200")["items"])
 
     def until_ended(self, run: str) -> Json:
         """Wait for the run's end."""
@@ -155,16 +159,19 @@ class Machine:
         settings_file, self._host_json = folder / "settings.json", folder / "host.json"
         settings_file.write_text("{}")
         self._host_json.write_text(json.dumps(host_json or json.loads((ROOT / "host.json").read_text())))
-        self._arguments = ["--port=0", f"--key={KEY}", f"--settings={settings_file}", f"--host-json={self._host_json}"]
+        self._arguments = ["--port=0", f"--settings={settings_file}", f"--host-json={self._host_json}"]
         url = cloud.expect(r"stand-in at (http://\S+?)/v1\.0")[1]
         self._environment = settings(url, self.azurite.connection_string, folder / "secrets.json", ROLLCALL_LEASE_SECONDS="5")
         self._control = stack.enter_context(httpx.Client(base_url=f"{url}/control/", trust_env=False, timeout=30))
+        asyncio.run(connect(self._environment, TENANT, default_country="DE"))
+        self._token = str(self.control("POST", "token", {"tenant": TENANT, "client": ROBOT})["token"])
         self._stack = stack
 
     def host(self) -> Host:
         """One more functions host. Messages of a dead one come again when the claims of its worker have run out."""
         command = [sys.executable, "-m", "local.host", "--lease=6", *self._arguments]
-        return self._stack.enter_context(Host(self._stack.enter_context(Child(command, cwd=ROOT, env=self._environment))))
+        child = self._stack.enter_context(Child(command, cwd=ROOT, env=self._environment))
+        return self._stack.enter_context(Host(child, self._token))
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """Act on the stand-in, or see what it has."""

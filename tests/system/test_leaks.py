@@ -16,10 +16,15 @@ from azure.storage.queue import QueueServiceClient
 
 import composition
 import function_app
+from api.principal import Role
+from api.signin.authentication import sign_in
 from cloud.queues import AzureQueues
 from local.azurite import Azurite
 from local.clock import SystemClock
+from local.connect import connect
 from local.host import FunctionsHost, HostSettings, QueueSettings
+from local.m365.entra.apps import Automation
+from local.m365.entra.minting import mint
 from local.m365.faults import Fault, FaultKind
 from local.m365.server import Server
 from local.m365.service import Microsoft365
@@ -34,7 +39,7 @@ from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import SourceStore
 from tests.engine import world as memory
 from tests.system.canaries import found
-from tests.system.machine import CLIENT, CLIENT_SECRET, TENANT, make_secrets, settings
+from tests.system.machine import CLIENT, CLIENT_SECRET, ROBOT, TENANT, make_secrets, settings
 
 CONTROL = "Kontrollkanarie äöü"
 # Texts that occur nowhere else. One in each property that we read of a directory user, and in what a user has beside our folder.
@@ -114,7 +119,8 @@ class Recorder:
 
 async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: FunctionsHost, record: Recorder) -> None:
     """Syncs with creations, updates, deletions, refusals, faults, a held run, bad requests and a poisoned message."""
-    headers = {"x-functions-key": "k"}
+    token = mint(cloud.entra.keys, tenant, cloud.now(), client=ROBOT)
+    headers = {"Authorization": f"Bearer {token}", "If-Match": "*"}
     async with ClientSession(f"{url}/api/", headers=headers) as client:
 
         async def ask(method: str, path: str, body: object = None) -> Any:
@@ -125,18 +131,17 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
                 return json.loads(content)
 
         async def run() -> dict[str, Any]:
-            started = await ask("POST", f"tenants/{TENANT}/syncs/people/runs", {"check": "everything"})
+            started = await ask("POST", "syncs/people/runs", {"check": "everything"})
             for _ in range(200):
                 await host.run_until_idle()
-                state = await ask("GET", f"tenants/{TENANT}/runs/{started['run']}")
+                state = await ask("GET", f"runs/{started['run']}")
                 if state["state"] not in ("queued", "running"):
                     break
-            await ask("GET", f"tenants/{TENANT}/runs/{started['run']}/mailboxes")
+            await ask("GET", f"runs/{started['run']}/mailboxes")
             return cast("dict[str, Any]", state)
 
         definition = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}}
-        await ask("PUT", f"tenants/{TENANT}", {"default_country": "DE"})
-        await ask("PUT", f"tenants/{TENANT}/syncs/people", definition)
+        await ask("POST", "syncs", {"sync": "people", "definition": definition})
         users = [
             tenant.add_user({**canary_user(), "userPrincipalName": f"n{n}.{CANARIES['userPrincipalName']}"}) for n in range(3)
         ]
@@ -152,10 +157,10 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
         for user in users:
             tenant.remove_user(user)
         assert (await run())["state"] == "held"
-        await ask("GET", f"tenants/{TENANT}/runs")
-        await ask("PUT", f"tenants/{TENANT}/syncs/people", {**definition, "targets": {"include": [CANARIES["mail"]]}})
-        await ask("GET", f"tenants/{TENANT}/syncs/{quote(CANARIES['mail'])}")
-        await ask("GET", f"tenants/{TENANT}/syncs/people")
+        await ask("GET", "runs")
+        await ask("PUT", "syncs/people", {**definition, "targets": {"include": [CANARIES["mail"]]}})
+        await ask("GET", f"syncs/{quote(CANARIES['mail'])}")
+        await ask("GET", "syncs/people")
         await composition.context().queues.send("sync-start", {"tenant": TENANT, "sync": "people", "run": "gone", "more": 1})
         await host.run_until_idle()
 
@@ -176,17 +181,19 @@ async def test_no_personal_data_leaves_the_encrypted_tables(
     await make_secrets(tmp_path / "secrets.json")
     cloud = Microsoft365(SystemClock())
     tenant = cloud.add_tenant(TENANT, "Example", App(CLIENT, CLIENT_SECRET))
+    tenant.app.sign_ins.automation[ROBOT] = Automation(ROBOT, "", ROBOT, frozenset({Role.ADMIN}))
     with Azurite(location) as storage:
         async with Server(cloud) as server:
             environment = settings(server.url, storage.connection_string, tmp_path / "secrets.json")
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
-            composition.context.cache_clear()
+            for cached in (composition.context, composition.identity, sign_in):
+                cached.cache_clear()
+            await connect(environment, TENANT, default_country="DE")
             host = FunctionsHost(
                 function_app.app,
                 HostSettings(queues=QueueSettings(max_polling_interval=0.1)),
                 environment=environment,
-                key="k",
             )
             async with host:
                 await sync_everything(host.url, tenant, cloud, host, record)

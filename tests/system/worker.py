@@ -48,6 +48,7 @@ class Worker:
 
     def __init__(self, functions: Mapping[str, Any]) -> None:
         self.functions = functions
+        self.token = ""
 
     @classmethod
     async def start(cls, folder: Path) -> Worker:
@@ -68,12 +69,16 @@ class Worker:
         return [json.loads(raw) for raw in self.functions[name].raw_bindings]
 
     async def http(self, name: str, method: str = "GET", body: object = None, **route: str) -> tuple[int, Any, dict[str, str]]:
-        """Call an HTTP function, with bytes or what can be JSON: status, JSON, headers."""
+        """Call an HTTP function with `token`, and bytes or what can be JSON: status, JSON, headers."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = {
             "method": _text(method),
             "url": _text(f"https://rollcall.example/api/{name}"),
-            "headers": {"content-type": _text("application/json")},
+            "headers": {
+                "content-type": _text("application/json"),
+                "authorization": _text(f"Bearer {self.token}"),
+                "if-match": _text("*"),
+            },
             "query": {},
             "params": {key: _text(value) for key, value in route.items()},
             "body": Datum(content, "bytes"),
@@ -81,7 +86,7 @@ class Worker:
         returned = await self._invoke(name, "req", Datum(request, "http"), {})
         value = returned.value
         headers = {key.lower(): each.value for key, each in value["headers"].items()}
-        return int(value["status_code"].value), json.loads(value["body"].value), headers
+        return int(value["status_code"].value), json.loads(value["body"].value or b"null"), headers
 
     async def queue(self, name: str, body: str | bytes, *, attempt: int = 1) -> None:
         """Deliver a queue message, its base64 taken off as the host does."""

@@ -13,6 +13,7 @@ from sync_core.ports import Compare, Condition, Entity, Remove, Tables
 from sync_core.state.names import (
     ANSWERS,
     CACHES,
+    CHOICES,
     CHUNKS,
     ENDED_AT,
     LEDGERS,
@@ -91,7 +92,7 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
 
 async def tenants_with_data(tables: Tables) -> AsyncIterator[str]:
     """Every tenant that has a row in any table, in order. Takes one request per tenant and table, however many rows there are."""
-    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, NOTICES, POISON, ANSWERS)
+    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, CHOICES, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, NOTICES, POISON, ANSWERS)
     tenant: str | None = ""
     upcoming = dict.fromkeys(names, "")
     while tenant is not None:

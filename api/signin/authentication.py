@@ -1,11 +1,9 @@
-"""From the headers of a request to the Principal it acts as.
-
-`signed_in` serves the endpoints of this process; `require` is for what an endpoint asks of the Principal.
-"""
+"""From the headers of a request to the Principal it acts as."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache, partial
 
 from api.principal import Principal, Role
@@ -72,13 +70,11 @@ class SignIn:
     async def _granted_roles(self, customer: str, caller: Claims) -> frozenset[Role]:
         """One answer for tenants that did not grant and for those we do not serve: partners must not learn who is one."""
         if is_guid(customer) and caller.roles and not caller.is_guest:
-            roles = caller.roles & await self._granted(customer, caller.tenant)
-            if roles:
-                try:
+            granted = await self._granted(customer, caller.tenant)
+            roles = frozenset(role for role in caller.roles if role in granted)
+            with suppress(ForbiddenError):
+                if roles:
                     await self._check_connected(customer)
-                except ForbiddenError:
-                    pass
-                else:
                     return roles
         raise ForbiddenError(errors.TENANT_NOT_GRANTED, f"The organisation in the header {PARTNER_HEADER} has not let yours in")
 

@@ -26,6 +26,7 @@ from local.m365.entra.browser import sign_in
 from local.m365.entra.minting import CLAIMS, DEFECTS, mint
 from local.m365.server import Server
 from local.m365.tenant import App
+from tenancy import partners
 from tests.engine.world import CLIENT, TENANT, World
 
 ROBOT = "44444444-4444-4444-8444-444444444444"
@@ -160,11 +161,16 @@ async def test_tokens_for_graph_are_no_tokens_for_us(site: Site) -> None:
 async def test_a_tenant_that_is_not_connected_and_a_partner_without_a_grant_are_refused(site: Site) -> None:
     eve = "eve@elsewhere.example"
     assert (await site.answer("me", site.token(tenant=STRANGER, user=eve)))[:2] == (403, "tenant_not_connected")
-    site.world.cloud.tenant(STRANGER).app.sign_ins.roles[
-        str(site.world.cloud.tenant(STRANGER).directory.user(eve)["id"])  # type: ignore[index] # she is there
-    ] = frozenset({"Rollcall.Admin"})
-    partner = site.token(tenant=STRANGER, user=eve)
-    assert (await site.answer("guarded", partner, **{PARTNER_HEADER: TENANT}))[:2] == (403, "tenant_not_granted")
+    user = site.world.cloud.tenant(STRANGER).directory.user(eve)
+    assert user is not None
+    site.world.cloud.tenant(STRANGER).app.sign_ins.roles[user["id"]] = frozenset({"Rollcall.Admin"})
+    partner, acting = site.token(tenant=STRANGER, user=eve), {PARTNER_HEADER: TENANT}
+    assert (await site.answer("guarded", partner, **acting))[:2] == (403, "tenant_not_granted")
+    await partners.grant(site.world.context, TENANT, STRANGER, ["Rollcall.Admin"], by=site.people[0])
+    assert await site.answer("guarded", partner, **acting) == (200, "", "")
+    assert (await site.answer("me", partner, **acting))[:2] == (403, "person_required")
+    await partners.revoke(site.world.context, TENANT, STRANGER)
+    assert (await site.answer("guarded", partner, **acting))[:2] == (403, "tenant_not_granted")
 
 
 async def test_a_flood_of_made_up_keys_asks_entra_once(site: Site) -> None:

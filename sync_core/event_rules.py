@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sync_core.occurrences import Occurrence
+from sync_core.windows import Window
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Labels = Annotated[tuple[Label, ...], Field(max_length=50)]
@@ -49,6 +51,10 @@ class EventRules(BaseModel):
     categories_in: Labels = ()
     categories_out: Labels = ()
     reminder_minutes: Annotated[int, Field(ge=0, le=40_320)] | None = None
+
+    def window(self, now: datetime) -> Window:
+        """The window on the day of `now`."""
+        return Window.around(now, days_back=self.days_back, days_ahead=self.days_ahead)
 
     def mirrors(self, occurrence: Occurrence) -> bool:
         """Whether an event is mirrored at all."""

@@ -18,11 +18,12 @@ class Kind:
     """
 
     name: str
+    nests: bool  # whether its folders lie below a default folder, at any depth, and tell what changed in them
     schema: str
     fields: tuple[str, ...]
     owned: tuple[str, ...]
     canonical: Callable[[str, Any], bytes]
 
 
-CONTACTS = Kind("contacts", "a", contacts.FIELDS, contacts.OWNED_FIELDS, contacts.canonical)
-EVENTS = Kind("events", "e", events.FIELDS, events.OWNED_FIELDS, events.canonical)
+CONTACTS = Kind("contacts", True, "a", contacts.FIELDS, contacts.OWNED_FIELDS, contacts.canonical)
+EVENTS = Kind("events", False, "e", events.FIELDS, events.OWNED_FIELDS, events.canonical)

@@ -141,6 +141,8 @@ def _redefine(sync: Sync, definition: SyncDefinition, first: datetime | None) ->
         raise InputError("sync", "is being deleted: wait until its contacts are removed, or use another id")
     if definition == sync.definition:
         return
+    if definition.kind is not sync.definition.kind:
+        raise InputError("sources", "cannot turn from people into calendars or back: define another sync")
     if definition.schedule != sync.definition.schedule:
         sync.next_run = None if sync.paused else first
     sync.definition = definition

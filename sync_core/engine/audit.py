@@ -19,6 +19,8 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
 
     Returns the buckets that may need repair.
     """
+    if not work.mailboxes.kind.nests:
+        return await _compare_with_list(work, replica, ledger, refusals)
     changes, complete = await _changes(work, replica, ledger)
     if not changes and not complete:
         return set()
@@ -120,6 +122,19 @@ async def list_folder(
         key: planning.compare_fields(seen[entry.item_id], work.fingerprinter, keep_edits=keep)
         for key, entry in listing.held.items()
     }
+
+
+async def _compare_with_list(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals | None) -> set[int]:
+    """The audit of a folder that does not tell what changed in it: all of it is read."""
+    await work.ledgers.load(replica.mailbox, ledger)
+    known = ledger.everything()
+    clean = {key for key in known if ledger.head.digests[ledger.bucket_of(key)]}
+    held = await list_folder(work, replica, known, refusals, clean)
+    differing = {key for key in known.keys() | held.keys() if known.get(key) != held.get(key)}
+    for key in differing:
+        ledger.put(key, held.get(key))
+        ledger.doubt(ledger.bucket_of(key))
+    return {ledger.bucket_of(key) for key in differing}
 
 
 async def _changes(work: Work, replica: Replica, ledger: Ledger) -> tuple[list[ItemChange], bool]:

@@ -13,7 +13,7 @@ from sync_core.engine.context import CHUNKS_AHEAD, LOOK_AGAIN, LOOK_FOR_RESTORED
 from sync_core.engine.delivery import UnexpectedError
 from sync_core.engine.removal import release_replica, remove_replica
 from sync_core.engine.replicate import replicate
-from sync_core.engine.work import OutOfTimeError, Work
+from sync_core.engine.work import OutOfTimeError, Work, open_mailboxes
 from sync_core.errors import (
     ClaimLostError,
     ConflictError,
@@ -28,6 +28,7 @@ from sync_core.errors import (
     TransientError,
 )
 from sync_core.fingerprints import Fingerprinter
+from sync_core.kinds import CONTACTS
 from sync_core.messages import SyncChunk
 from sync_core.model import MailboxResult, Replica, ReplicaState, RunState
 from sync_core.policies import Policies
@@ -102,15 +103,16 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
     there = {replica.mailbox for replica in claimed} | {result.mailbox for result in chunk.results}
     left = "kept" if _keeps(sync) else "removed"
     chunk.results += [MailboxResult(one.mailbox, left) for one in chunk.replicas if one.mailbox not in there]
-    mailboxes = context.graph.mailboxes(run.tenant)
-    fields = sync.definition.fields
-    owned, filled = (fields.owned, fields.filled) if snapshot is None else (snapshot.owned, snapshot.filled)
-    emptied = await undo.written_since(snapshots, snapshot) if run.undoes and snapshot is not None else ()
+    mailboxes = open_mailboxes(context, sync)
+    definition = sync.definition
+    owned, filled = (definition.owned, definition.fields.filled) if snapshot is None else (snapshot.owned, snapshot.filled)
+    takes_back = run.undoes and snapshot is not None and definition.kind is CONTACTS
+    emptied = await undo.written_since(snapshots, snapshot) if takes_back and snapshot is not None else ()
     work = Work(
         context=context,
         sync=sync,
         mailboxes=mailboxes,
-        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, owned),
+        fingerprinter=Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, owned, definition.kind),
         policies=Policies.over(sync.definition, owned={*owned, *emptied}, filled=filled),
         emptied=emptied,
         snapshots=snapshots,

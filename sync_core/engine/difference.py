@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import orjson
+
 from sync_core import brakes
 from sync_core.choices import Choice
+from sync_core.engine.calendar_items import is_past
 from sync_core.engine.context import Context
 from sync_core.engine.snapshot import Proposal
 from sync_core.errors import Reason
@@ -88,6 +91,21 @@ async def _people(store: SnapshotStore, snapshot: SnapshotHead | None, sync: Syn
             elif after.fingerprint != before.fingerprint:
                 changed += 1
     return People(len(proposal.items) - known, changed, removed)
+
+
+async def holds_on(store: SnapshotStore, snapshot: SnapshotHead | None, sync: Sync, proposal: Proposal) -> list[Hold]:
+    """The brakes that hold a proposal. Events that the window has left behind are no loss. Raises LostPagesError."""
+    people, targets = len(proposal.items), len(proposal.targets)
+    holds = brakes_on(sync, people=people, targets=targets, sources=proposal.sources)
+    if not holds or snapshot is None or proposal.window is None:
+        return holds
+    past = 0
+    for number in range(len(snapshot.digests)):
+        gone = [item for key, item in (await store.page(snapshot, number)).items() if key not in proposal.items]
+        past += sum(is_past(proposal.window, orjson.loads(item.body)) for item in gone)
+    # which source a past event came from is not known any more
+    sources = {source: count + past for source, count in proposal.sources.items()}
+    return brakes_on(sync, people=people + past, targets=targets, sources=sources)
 
 
 def brakes_on(sync: Sync, *, people: int, targets: int, sources: Mapping[str, int]) -> list[Hold]:

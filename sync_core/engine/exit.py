@@ -56,7 +56,7 @@ async def leave_mailbox(mailboxes: Mailboxes, mailbox: str, *, installation: str
     unmark: list[str] = []
     for number, place in enumerate(places):
         for item_id, sync in place.ours:
-            in_default = number == 0  # `all_folders` begins with it
+            in_default = number == 0 and mailboxes.kind.nests  # `all_folders` begins with it
             at_home = place.sync is not None or (in_default and sync not in with_folder)
             if at_home and action is not Exit.UNMARK:
                 delete.setdefault(place.folder.folder_id, []).append(item_id)

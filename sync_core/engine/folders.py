@@ -96,10 +96,12 @@ async def rename(mailboxes: Mailboxes, mailbox: str, folder_id: str, name: str) 
 
 
 async def in_its_place(mailboxes: Mailboxes, mailbox: str, folder: Folder) -> bool:
-    """Whether a folder is one of the user's contact folders at any depth.
+    """Whether a folder is one of the user's contact folders at any depth, or calendars.
 
     A deleted folder still answers by id, but its parents no longer lead to the default folder.
     """
+    if not mailboxes.kind.nests:
+        return True
     default = await mailboxes.folder(mailbox, DEFAULT)
     if default is None:
         return False
@@ -114,8 +116,8 @@ async def in_its_place(mailboxes: Mailboxes, mailbox: str, folder: Folder) -> bo
 
 
 async def all_folders(mailboxes: Mailboxes, mailbox: str) -> AsyncIterator[Folder]:
-    """Every contact folder of the user at any depth, the default folder included."""
-    default = await mailboxes.folder(mailbox, DEFAULT)
+    """Every contact folder of the user at any depth, the default folder first, or every calendar."""
+    default = await mailboxes.folder(mailbox, DEFAULT) if mailboxes.kind.nests else None
     if default is not None:
         yield default
     waiting = await mailboxes.folders(mailbox)
@@ -129,7 +131,8 @@ async def _names_beside(mailboxes: Mailboxes, mailbox: str, folder_id: str) -> s
     folder = await mailboxes.folder(mailbox, folder_id)
     if folder is None:
         return set()
-    beside = await mailboxes.child_folders(mailbox, folder.parent_id)
+    nests = mailboxes.kind.nests
+    beside = await (mailboxes.child_folders(mailbox, folder.parent_id) if nests else mailboxes.folders(mailbox))
     return {other.name.casefold() for other in beside if other.folder_id != folder_id}
 
 

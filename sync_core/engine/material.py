@@ -22,6 +22,7 @@ from sync_core.state.choices import load_choices
 from sync_core.state.sources import SourceHead
 from sync_core.state.suppressions import Suppressions, load_suppressions
 from sync_core.state.syncs import Sync
+from sync_core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Material:
     heads: Mapping[str, SourceHead]
     suppressed: Suppressions
     choices: Mapping[str, Choice]  # of employees, by mailbox
+    window: Window  # of a sync of calendars
 
     @property
     def digest(self) -> str:
@@ -64,15 +66,14 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     # before anything is read: whoever is suppressed meanwhile makes this material too old to be served
     suppressed = await load_suppressions(context.tables, keys.suppression_key, sync.tenant)
     directory = DirectoryUsers(reading)
-    sources = [
-        (definition, open_source(definition, sync.definition.event_rules, reading)) for definition in sync.definition.sources
-    ]
+    rules = sync.definition.event_rules
+    sources = [(definition, open_source(definition, rules, reading)) for definition in sync.definition.sources]
     groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.groups)}
     heads = {directory.id: await _refreshed(directory)}
     for source in (*(source for _, source in sources), *groups.values()):
         if source.id not in heads:
             heads[source.id] = await _refreshed(source)
-    return Material(directory, sources, groups, heads, suppressed, await _choices(context, sync))
+    return Material(directory, sources, groups, heads, suppressed, await _choices(context, sync), rules.window(context.now()))
 
 
 async def _choices(context: Context, sync: Sync) -> Mapping[str, Choice]:

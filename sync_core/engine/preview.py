@@ -15,14 +15,13 @@ import orjson
 
 from sync_core import brakes, notes, planning
 from sync_core.choices import Choice
-from sync_core.contacts import FIELDS, canonical
 from sync_core.engine import folders
 from sync_core.engine.context import Context
-from sync_core.engine.difference import Difference, Hold, brakes_on, difference
+from sync_core.engine.difference import Difference, Hold, difference, holds_on
 from sync_core.engine.material import Material, gather_material
 from sync_core.engine.scratch import Scratch
 from sync_core.engine.snapshot import everybody, propose
-from sync_core.engine.work import BATCH
+from sync_core.engine.work import BATCH, open_mailboxes
 from sync_core.errors import (
     InputError,
     LostPagesError,
@@ -34,6 +33,7 @@ from sync_core.errors import (
     TransientError,
 )
 from sync_core.fingerprints import Fingerprinter
+from sync_core.kinds import CONTACTS, Kind
 from sync_core.marks import key_in
 from sync_core.model import Create, Delete, Held, Item, Operation, Replica, ReplicaState, SeenItem, Spent, Update
 from sync_core.policies import NOTES, Policies
@@ -148,14 +148,16 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
     material = await gather_material(context, keys, sync, in_full=False, spent=result.spent)
     proposal = await propose(context, keys, sync, tenant.settings, material)
     result.people, result.targets = len(proposal.items), len(proposal.targets)
-    result.holds = brakes_on(sync, people=result.people, targets=result.targets, sources=proposal.sources)
-    people = [person.attributes for person in await everybody(material, sync.definition, tenant.settings)]
-    result.lines = await _lines(material, sync, people)
+    if sync.definition.kind is CONTACTS:
+        people = [person.attributes for person in await everybody(material, sync.definition, tenant.settings)]
+        result.lines = await _lines(material, sync, people)
     store = SnapshotStore(context.tables, keys.sealer, sync.tenant, sync.sync)
-    result.difference = await difference(context, store, await store.head(), sync, proposal)
+    snapshot = await store.head()
+    result.holds = await holds_on(store, snapshot, sync, proposal)
+    result.difference = await difference(context, store, snapshot, sync, proposal)
     if result.difference.people is not None:
         result.removed = [(item.key, _name(item)) for item in result.difference.people.removed[:MOST_NAMES]]
-    mailboxes = context.graph.mailboxes(sync.tenant)
+    mailboxes = open_mailboxes(context, sync)
     looker = _Looker(context, sync, keys, mailboxes, proposal.items, proposal.targets)
     try:
         await _look_at(looker, page, result)
@@ -257,7 +259,7 @@ class _Looker:
         left = "kept" if definition.targets.leavers == "keep" else "removed"
         result = MailboxPreview(mailbox, left if leaving else "done")
         policies = Policies.of(self.sync.definition)
-        fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id, self.sync.definition.fields.owned)
+        fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id, definition.owned, definition.kind)
         seen: dict[str, SeenItem] = {}
         if located.folder is not None:
             result.folder = located.folder.name
@@ -319,32 +321,35 @@ class _Looker:
         result.updated = sum(isinstance(operation, Update) for operation in operations)
         result.deleted = sum(isinstance(operation, Delete) for operation in operations)
         result.unchanged = len(held) - result.updated - result.deleted
-        result.changes = [_change(operation, seen) for operation in operations]
+        result.changes = [_change(self.sync.definition.kind, operation, seen) for operation in operations]
         limits = self.sync.definition.brakes
         if not leaving and brakes.deletions(result.deleted, len(held), percent=limits.percent, at_least=limits.at_least):
             result.outcome, result.reason = "held", Reason.DELETIONS_HELD
             result.detail = f"{result.deleted} of {len(held)}"
 
 
-def _change(operation: Operation, seen: Mapping[str, SeenItem]) -> Change:
+def _change(kind: Kind, operation: Operation, seen: Mapping[str, SeenItem]) -> Change:
     match operation:
         case Create(key, body):
-            return Change("create", key, {}, _filled(orjson.loads(body)))
+            return Change("create", key, {}, _filled(kind, orjson.loads(body)))
         case Delete(key, item_id):
-            return Change("delete", key, _filled(seen[item_id].fields or {}), {})
+            return Change("delete", key, _filled(kind, seen[item_id].fields or {}), {})
         case Update(key, item_id, body):
             before, after = seen[item_id].fields or {}, orjson.loads(body)
             if NOTES in after:
                 after[NOTES] = notes.with_block(before.get(NOTES), after[NOTES])
             names = [
-                name for name in FIELDS if name in after and canonical(name, before.get(name)) != canonical(name, after[name])
+                name
+                for name in kind.fields
+                if name in after and kind.canonical(name, before.get(name)) != kind.canonical(name, after[name])
             ]
             return Change("update", key, {name: before.get(name) for name in names}, {name: after[name] for name in names})
 
 
-def _filled(fields: Mapping[str, Any]) -> Fields:
-    return {name: fields[name] for name in FIELDS if name in fields and canonical(name, fields[name])}
+def _filled(kind: Kind, fields: Mapping[str, Any]) -> Fields:
+    return {name: fields[name] for name in kind.fields if name in fields and kind.canonical(name, fields[name])}
 
 
 def _name(item: Item) -> str:
-    return str(orjson.loads(item.body).get("displayName") or "")
+    body = orjson.loads(item.body)
+    return str(body.get("displayName") or body.get("subject") or "")

@@ -41,10 +41,12 @@ async def release_elsewhere(work: Work, replica: Replica) -> None:
     installation, sync = work.context.installation, work.sync.sync
     homes = _homes(replica)
     extra: list[str] = []
-    default, *others = [folder async for folder in folders.all_folders(work.mailboxes, replica.mailbox)]
-    if folders.DEFAULT not in homes:
-        await _release_items(work, replica, default.folder_id)
-    for folder in others:
+    places = [folder async for folder in folders.all_folders(work.mailboxes, replica.mailbox)]
+    if work.mailboxes.kind.nests:
+        default = places.pop(0)
+        if folders.DEFAULT not in homes:
+            await _release_items(work, replica, default.folder_id)
+    for folder in places:
         if folder.folder_id in homes:
             continue
         if is_folder_of(folder.mark, installation, sync):

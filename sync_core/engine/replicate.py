@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from zlib import crc32
 
 import orjson
@@ -17,6 +18,7 @@ import orjson
 from sync_core import brakes, notes, planning, policies
 from sync_core.engine import folders
 from sync_core.engine.audit import audit, list_folder, look_at_missing
+from sync_core.engine.calendar_items import slid_out
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
 from sync_core.engine.removal import leave_old_folder, release_elsewhere, remove_folder
 from sync_core.engine.work import BATCH, Work, must_look
@@ -84,7 +86,10 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     work.so_far(replica.mailbox).looked = True
     deletions = sum(isinstance(step, Delete) for step, _ in operations)
     limits = work.sync.definition.brakes
-    if not work.released and brakes.deletions(deletions, ledger.head.count, percent=limits.percent, at_least=limits.at_least):
+    too_many = partial(brakes.deletions, held=ledger.head.count, percent=limits.percent, at_least=limits.at_least)
+    if not work.released and too_many(deletions):
+        deletions -= await slid_out(work, replica, [step for step, _ in operations])
+    if not work.released and too_many(deletions):
         await _save(work, replica, ledger)
         replica.applied = ""  # whatever it holds too much: the next run, released or not, must plan it again
         return MailboxResult(replica.mailbox, "held", Reason.DELETIONS_HELD, f"{deletions} of {ledger.head.count}")

@@ -16,10 +16,12 @@ from sync_core.choices import Choice
 from sync_core.contacts import item_of, with_international_phones
 from sync_core.definition import SyncDefinition, TargetChoice, Targets, TenantSettings
 from sync_core.directory import has_usable_mailbox
+from sync_core.engine.calendar_items import items_of_calendars
 from sync_core.engine.context import Context
 from sync_core.engine.material import Material
 from sync_core.fields import Fields
 from sync_core.fingerprints import Fingerprinter
+from sync_core.kinds import EVENTS
 from sync_core.merging import Merged, Person, merge_people
 from sync_core.model import Item
 from sync_core.policies import Policies
@@ -27,6 +29,7 @@ from sync_core.ports import TenantKeys
 from sync_core.selection import Predicate, Selection, compiled, rule_holds
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.syncs import Sync
+from sync_core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,15 @@ class Proposal:
     targets: Mapping[str, Choice]  # by mailbox id, sorted
     sources: Mapping[str, int]  # of how many people each source knows something
     epoch: int  # of the tenant's suppressions
+    window: Window | None = None  # of a sync of calendars
 
 
 def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     """Names everything that a snapshot and its targets depend on."""
     chosen = choices.digest(material.choices)
-    parts = (material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch), chosen)
+    parts = [material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch), chosen]
+    if sync.definition.kind is EVENTS:
+        parts.append(str(material.window))
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
@@ -55,10 +61,14 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
     """Select, merge and map. Raises LostPagesError when a source is purged meanwhile."""
     is_target = await _target_rule(sync.definition.targets, material)
     targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user)]
+    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, sync.definition.owned, sync.definition.kind)
+    chosen = choices.wishes(sync.definition.self_service, sorted(targets), material.choices)
+    if sync.definition.kind is EVENTS:
+        events, shares = await items_of_calendars(context, sync, material, fingerprinter)
+        return Proposal(events, chosen, shares, material.suppressed.epoch, material.window)
     fields = sync.definition.fields
     is_wanted = await _selection_rule(sync.definition.selection, material)
     known: dict[str, list[str]] = {}
-    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, fields.owned)
     items = {
         person.key: item_of(
             person.attributes,
@@ -72,7 +82,6 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
         async for person in _merged(material, sync.definition, settings, known)
         if is_wanted(person)
     }
-    chosen = choices.wishes(sync.definition.self_service, sorted(targets), material.choices)
     return Proposal(items, chosen, _shares(material, known, items), material.suppressed.epoch)
 
 
@@ -89,7 +98,7 @@ async def store_snapshot(
         spread,
         made_from=origin,
         policies=Policies.of(sync.definition).name,
-        owned=sync.definition.fields.owned,
+        owned=sync.definition.owned,
         filled=sync.definition.fields.filled,
         read_at=read_at,
         epoch=proposal.epoch,

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
-from sync_core.engine.difference import HeldError, brakes_on, difference
+from sync_core.engine.difference import HeldError, difference, holds_on
 from sync_core.engine.material import gather_material
 from sync_core.engine.snapshot import made_from, propose, store_snapshot
 from sync_core.engine.targets import pick_chunks, register_targets
@@ -143,7 +143,7 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
         await store.discard_head()
     proposal = await propose(context, keys, sync, tenant.settings, material)
     run.people, run.targets, run.sources = len(proposal.items), len(proposal.targets), dict(proposal.sources)
-    holds = brakes_on(sync, people=run.people, targets=run.targets, sources=run.sources)
+    holds = await holds_on(store, snapshot, sync, proposal)
     if holds:
         run.would = (await difference(context, store, snapshot, sync, proposal)).counts()
         raise HeldError(holds[0])

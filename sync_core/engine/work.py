@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sync_core.engine.context import LATE_WRITE, Context
 from sync_core.errors import ClaimLostError, LostPagesError
 from sync_core.fingerprints import Fingerprinter
+from sync_core.kinds import EVENTS
 from sync_core.marks import key_in
 from sync_core.model import Counts, Replica, SeenItem
 from sync_core.policies import Policies
@@ -94,6 +95,13 @@ class Work:
             raise ClaimLostError("the claim has run out")
         if now >= self.deadline:
             raise OutOfTimeError
+
+
+def open_mailboxes(context: Context, sync: Sync) -> Mailboxes:
+    """The mailboxes of the sync's tenant, as far as its kind of items goes."""
+    if sync.definition.kind is EVENTS:
+        return context.graph.calendars(sync.tenant, color=sync.definition.event_rules.color)
+    return context.graph.mailboxes(sync.tenant)
 
 
 def must_look(replica: Replica, now: datetime) -> bool:

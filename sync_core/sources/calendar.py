@@ -18,12 +18,12 @@ import orjson
 
 from sync_core import buckets, marks
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError, MailboxError, MailboxGoneError, Reason, SourceError
+from sync_core.event_rules import EventRules
 from sync_core.occurrences import Occurrence, occurrence_of, origin_of
 from sync_core.ports import Calendars
 from sync_core.sources.base import Heads, Person, Reading, Source, short_hash
 from sync_core.sources.delta import flip
 from sync_core.state.sources import SourceHead
-from sync_core.windows import Window
 
 DEFAULT_CALENDAR = "default"
 """The name that stands for the mailbox's own calendar."""
@@ -58,12 +58,12 @@ class _Signal:
 class CalendarEvents(Source):
     """One calendar of one mailbox, by the calendar's name, over the window of a sync."""
 
-    def __init__(self, reading: Reading, mailbox: str, calendar: str, *, days_back: int, days_ahead: int) -> None:
-        self.id = f"calendar-{mailbox}-{short_hash(calendar.casefold(), str(days_back), str(days_ahead))}"
+    def __init__(self, reading: Reading, mailbox: str, calendar: str, rules: EventRules) -> None:
+        self.id = f"calendar-{mailbox}-{short_hash(calendar.casefold(), str(rules.days_back), str(rules.days_ahead))}"
         self._mailbox = mailbox
         self._calendar = calendar
         self._reading = reading
-        window = Window.around(reading.clock.now(), days_back=days_back, days_ahead=days_ahead)
+        window = rules.window(reading.clock.now())
         self._start = datetime.combine(window.first, time(), UTC) - _MARGIN
         self._end = datetime.combine(window.last, time(), UTC) + _MARGIN
 

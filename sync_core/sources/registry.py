@@ -35,7 +35,7 @@ def open_source(definition: SourceDefinition, rules: EventRules, reading: Readin
         case FromMailbox(mailbox=mailbox, folder=folder):
             return MailboxContacts(reading, str(mailbox), folder)
         case FromCalendar(mailbox=mailbox, calendar=calendar):
-            return CalendarEvents(reading, str(mailbox), calendar, days_back=rules.days_back, days_ahead=rules.days_ahead)
+            return CalendarEvents(reading, str(mailbox), calendar, rules)
         case FromFile(id=name):
             return KeptPeople(reading, file_source(name))
         case FromPush(id=name):

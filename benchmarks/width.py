@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.isolated import ROOT, Watch, isolated
 from benchmarks.progress import Step
 
-PEOPLE = 400
+PEOPLE = 1000
 MAILBOXES = 20
 LATENCY = 0.25
 LEAST = 0.9

@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import budgets, engine, estimates, mapping, report, results, scale, startup, width
+from benchmarks import budgets, engine, estimates, lists, mapping, report, results, scale, startup, width
 from benchmarks.progress import Step
 
 PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
     "startup": startup.measure,
     "mapping": mapping.measure,
+    "lists": lists.measure,
     "engine": engine.measure,
     "width": width.measure,
     "budgets": budgets.measure,
@@ -33,6 +34,7 @@ def main() -> int:
     if unknown := set(names) - set(PROGRAMS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     console = Console()
+    machine = results.machine()
     measured: dict[str, dict[str, Any]] = {}
     for name in names or PROGRAMS:
         started = time.monotonic()
@@ -40,7 +42,7 @@ def main() -> int:
             measured[name] = PROGRAMS[name](Step(name, status))
         console.print(results.table(f"{name} ({time.monotonic() - started:.0f} s)", measured[name]), "")
     if not names:
-        kept = {"machine": results.machine(), **measured, "estimates": estimates.hours(measured["budgets"])}
+        kept = {"machine": machine, **measured, "estimates": estimates.hours(measured["budgets"])}
         results.write(kept)
         results.PAGE.parent.mkdir(exist_ok=True)
         results.PAGE.write_text(report.page(kept))

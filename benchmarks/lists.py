@@ -1,4 +1,4 @@
-"""Lists under rules, from several sources: what selecting, merging and mapping take, and what a night without a change asks for."""
+"""Lists under rules, from several sources: what mapping them takes, and what a night without a change asks for."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "requests.md"
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were taken on."""
+    """What the numbers were taken on. `busyCores` is how much else it had to do."""
     import psutil
 
     return {
@@ -29,6 +29,7 @@ def machine() -> dict[str, Any]:
         "memoryGB": round(psutil.virtual_memory().total / 1e9),
         "system": platform.system(),
         "python": ".".join(map(str, sys.version_info[:3])),
+        "busyCores": round(psutil.getloadavg()[0], 1),
     }
 
 

@@ -191,8 +191,8 @@ def _scale(scale: dict[str, Any]) -> str:
                 ),
                 quiet,
             ),
-            "A night on which one person has changed, in every mailbox, with storage in memory; from the smallest to the largest the "
-            f"processor time per mailbox changes by the factor {_limited(scale['changedGrowth'])}.",
+            "A night on which one person has changed, in every mailbox, with storage in memory; from the smallest to the "
+            f"largest the processor time per mailbox changes by the factor {_limited(scale['changedGrowth'])}.",
             _table(("mailboxes", "seconds", "processor ms per mailbox", "storage transactions per mailbox"), changed),
             f"One mailbox with {_n(contacts['contacts'])} contacts is filled in {contacts['deliveries']} deliveries of its "
             f"message ({_n(contacts['seconds'])} s), within {_limited(contacts['peakMB'])} MB. Before that, reading and mapping "
@@ -207,11 +207,11 @@ def _lists(lists: dict[str, Any]) -> str:
         (
             "## Lists under rules",
             f"Of {_n(mapped['people'])} people of the directory and {_n(mapped['fromFile'])} of a file, {_n(mapped['inBoth'])} "
-            f"of them in both, a rule selects {_n(mapped['selected'])}; merging, selecting and mapping them under field rules takes "
-            f"{_limited(mapped['cpuSeconds'])} s of processor time and {_limited(mapped['peakMB'])} MB.",
+            f"of them in both, a rule selects {_n(mapped['selected'])}; merging, selecting and mapping them under field rules "
+            f"takes {_limited(mapped['cpuSeconds'])} s of processor time and {_limited(mapped['peakMB'])} MB.",
             f"A sync from {quiet['sources']} sources (directory, group, organisation contacts, file) under rules, into the "
-            f"mailboxes of a group, asks on a night without a change for {_limited(quiet['sourceRequests'])} changes of sources and sends "
-            f"{_n(_value(quiet['mailboxRequests']))} requests to its {quiet['mailboxes']} mailboxes.",
+            f"mailboxes of a group, asks on a night without a change for {_limited(quiet['sourceRequests'])} changes of sources "
+            f"and sends {_n(_value(quiet['mailboxRequests']))} requests to its {quiet['mailboxes']} mailboxes.",
         )
     )
 

@@ -34,6 +34,8 @@ from sync_core.state.snapshots import SnapshotHead
 _RELIST_FROM_DAY = 45
 _RELIST_SPREAD_DAYS = 13
 _FOLDER_CHECK_DAYS = 7
+_ITEMS_PER_FIRST_AUDIT = 400
+_LONGEST_WAIT_FOR_AUDIT = 7
 _LOOKUPS = 3
 
 Step = tuple[Operation, Item | None]
@@ -82,7 +84,8 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     await _rename(work, replica)
     if check is Check.EVERYTHING:
         await release_elsewhere(work, replica)
-    replica.due = now + AUDIT_EVERY if due else replica.due
+    if due:
+        replica.due = next_audit(replica.mailbox, now, unread=0 if ledger.head.delta_link else snapshot.count)
     work.so_far(replica.mailbox).looked = True
     deletions = sum(isinstance(step, Delete) for step, _ in operations)
     limits = work.sync.definition.brakes
@@ -97,6 +100,16 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     await leave_old_folder(work, replica)
     replica.applied = snapshot.digest
     return MailboxResult(replica.mailbox, "done")
+
+
+def next_audit(mailbox: str, now: datetime, *, unread: int) -> datetime:
+    """When to audit a mailbox next. `unread` is how many items the first reading of its changes will tell, 0 after it.
+
+    That reading takes a request for every 200 items (a contacts delta page holds no more), every later one a single request:
+    large first audits are spread over as many nights as keep each below three times an ordinary one, but over at most a week.
+    """
+    nights = min(-(-unread // _ITEMS_PER_FIRST_AUDIT), _LONGEST_WAIT_FOR_AUDIT) or 1
+    return now + AUDIT_EVERY + timedelta(days=crc32(mailbox.encode()) % nights)
 
 
 async def _still_good(work: Work, replica: Replica, ledger: Ledger, now: datetime) -> bool:

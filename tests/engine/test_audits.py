@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from local.m365.faults import Fault, FaultKind
 from local.m365.mailbox import Contact
 from sync_core import marks
+from sync_core.engine.context import AUDIT_EVERY
+from sync_core.engine.replicate import next_audit
 from sync_core.errors import Reason
 from sync_core.model import RunState
 from sync_core.state.runs import Check
@@ -286,3 +289,11 @@ async def test_a_contact_moved_since_the_last_look_is_the_users_and_stays_as_it_
     assert marks.parse(moved.extended[marks.KEY_PROPERTY]) is None
     returned = world.ours(mailboxes[0]).get(f"u:{mailboxes[1]}", [])
     assert [contact.values["jobTitle"] for contact in returned] == (["Boss"] if change == "change" else [])
+
+
+@pytest.mark.parametrize(("unread", "nights"), [(0, 1), (400, 1), (401, 2), (1000, 3), (100_000, 7)])
+def test_large_first_audits_are_spread_over_nights_of_which_none_costs_much_more_than_another(unread: int, nights: int) -> None:
+    now = datetime(2026, 11, 1, 2, tzinfo=UTC)
+    due = Counter((next_audit(f"mailbox {number}", now, unread=unread) - now - AUDIT_EVERY).days for number in range(700))
+    assert sorted(due) == list(range(nights))
+    assert max(due.values()) < 1.3 * 700 / nights

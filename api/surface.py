@@ -8,12 +8,15 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 
 from api import (
+    connection,
     me,
+    partners,
     previews,
     runs,
     settings,
     sources,
     syncs,
+    webhook,
 )
 from api.endpoint import ANYONE, Call, Endpoint, Endpoints
 
@@ -51,6 +54,9 @@ GROUPS = (
     sources.endpoints,
     settings.endpoints,
     me.endpoints,
+    connection.endpoints,
+    partners.endpoints,
+    webhook.endpoints,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,10 +76,17 @@ async def start(tenancy: Tenancy, tenant: str, object_id: str) -> str:
     return f"{ours.authority}/{tenant}/v2.0/adminconsent?{urlencode(query)}"
 
 
-async def finish(tenancy: Tenancy, tenant: str, object_id: str, answer: Answer) -> Connection:
+async def _unnoted() -> None:
+    return None
+
+
+async def finish(
+    tenancy: Tenancy, tenant: str, object_id: str, answer: Answer, *, noted: Callable[[], Awaitable[None]] = _unnoted
+) -> Connection:
     """Take what Microsoft answered to this admin of `tenant`, and connect it. Raises ConnectionRefusedError.
 
-    Who dies in between has connected nothing, or all but the note of it: the admin starts again.
+    `noted` is called once the answer is known to be the admin's, before anything is done. Who dies in between has connected
+    nothing, or all but the note of it: the admin starts again.
     """
     nonce = await states.redeem(tenancy, answer.state, tenant, object_id)
     if answer.error:
@@ -88,6 +95,7 @@ async def finish(tenancy: Tenancy, tenant: str, object_id: str, answer: Answer) 
         raise ConnectionRefusedError("wrong_account")
     if answer.admin_consent.lower() != "true":
         raise ConnectionRefusedError("consent_declined")
+    await noted()
     try:
         return await connect(tenancy, tenant, object_id)
     except ConnectionRefusedError as error:

@@ -58,7 +58,7 @@ async def purge_tenant(msg: func.QueueMessage) -> None:
 
 
 @app.queue_trigger(arg_name="msg", queue_name=messages.PRIVACY_REQUESTS, connection=STORAGE)
-async def privacy_request(msg: func.QueueMessage) -> None:
+async def privacy_requests(msg: func.QueueMessage) -> None:
     """Go on with a privacy request."""
     await deliver(context(), messages.PRIVACY_REQUESTS, messages.PrivacyStep, privacy_queue.take_steps, msg.get_body())
 
@@ -100,7 +100,7 @@ async def purge_tenant_poison(msg: func.QueueMessage) -> None:
 
 
 @app.queue_trigger(arg_name="msg", queue_name=f"{messages.PRIVACY_REQUESTS}-poison", connection=STORAGE)
-async def privacy_request_poison(msg: func.QueueMessage) -> None:
+async def privacy_requests_poison(msg: func.QueueMessage) -> None:
     """Give up a step until tomorrow's look."""
     await poison.bury(context(), messages.PRIVACY_REQUESTS, msg.get_body())
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from sync_core.choices import Choice
+from sync_core.engine import admin
 from sync_core.engine.employees import choose, my_list
 from sync_core.engine.preview import Page, preview
 from sync_core.errors import InputError, NotFoundError
 from sync_core.model import ReplicaState, RunState
+from sync_core.ports import Insert
 from sync_core.state.choices import load_choices, save_choice
 from sync_core.state.replicas import load_replica
 from sync_core.state.syncs import load_sync
@@ -170,9 +172,18 @@ async def test_only_what_the_definition_allows_can_be_chosen() -> None:
         await want(world, mailboxes[0], "off")
 
 
-async def test_choices_end_with_the_sync() -> None:
-    from sync_core.engine import admin
+async def test_a_choice_leaves_the_rest_of_its_row_alone() -> None:
+    world, mailboxes = await synced(self_service=OPT_OUT)
+    where = f"{TENANT}:{SYNC}"
+    await world.tables.commit("choices", where, [Insert(mailboxes[0], {"Other": "x"})])
+    assert await load_choices(world.tables, TENANT, SYNC) == {}
+    await want(world, mailboxes[0], "off")
+    stored = await world.tables.get("choices", where, mailboxes[0])
+    assert stored is not None
+    assert stored.values == {"Other": "x", "Choice": "off"}
 
+
+async def test_choices_end_with_the_sync() -> None:
     world, mailboxes = await synced(self_service=OPT_IN)
     await want(world, mailboxes[0], "on")
     await save_choice(world.tables, TENANT, SYNC, mailboxes[1], Choice.OFF)

@@ -84,21 +84,24 @@ def item_of(
     default_country: str | None,
     key: str | None = None,
     fields: Fields | None = None,
+    photo: tuple[str, str | None] = ("", None),
 ) -> Item:
     """The user as an item ready to be written, our marks included. Equal users give equal bytes.
 
-    `key` is that of a person from another source, or from several, `fields` the rules of the sync if it has any.
+    `key` is that of a person from another source, or from several, `fields` the rules of the sync if it has any, `photo` whose
+    photo it is to have and its name (see `photos.photo_of`).
     """
     key = key or key_of(user)
     contact = contact_of(user, default_country=default_country)
     if fields is not None:
         contact = fields.shaped(contact, user, country=_country(user, default_country))
-    fingerprint = fingerprinter.of(contact)
+    owner, name = photo
+    fingerprint = fingerprinter.of(contact, photo=name or "")
     contact["singleValueExtendedProperties"] = [
         {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
         {"id": marks.FINGERPRINT_PROPERTY, "value": fingerprint},
     ]
-    return Item(key, fingerprint, kept(contact))
+    return Item(key, fingerprint, kept(contact), photo=f"{owner}:{name}" if name else name)
 
 
 def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[str, Any]:

@@ -186,7 +186,8 @@ class SyncDefinition(_Strict):
 
     `folder` is what the contact folder or calendar is called, `events` are the rules of a sync of calendars. Of a person whom
     several sources know, each field comes from the first one that has it. A source's own selection is asked before people are
-    merged, that of the sync afterwards. `own_card` says whether users find themselves in the list.
+    merged, that of the sync afterwards. `own_card` says whether users find themselves in the list. `photos` are those of
+    directory users, at most that large.
     """
 
     name: Name
@@ -197,6 +198,7 @@ class SyncDefinition(_Strict):
     fields: Fields = Fields()
     events: EventRules | None = None
     own_card: Literal["show", "leave_out"] = "show"
+    photos: Literal["none", "240x240", "360x360"] = "none"
     on_user_edit: Literal["overwrite", "keep"] = "overwrite"
     on_user_delete: Literal["restore", "respect"] = "restore"
     brakes: Brakes = Brakes()
@@ -209,6 +211,11 @@ class SyncDefinition(_Strict):
         """Every group whose members decide who is in the list and who gets it."""
         selections = [self.selection, *(source.selection for source in self.sources if source.selection is not None)]
         return self.targets.groups.union(*(selection.exclude_groups for selection in selections))
+
+    @property
+    def photo_side(self) -> int:
+        """Pixels of the side of photos; 0 for none."""
+        return 0 if self.photos == "none" else int(self.photos.partition("x")[0])
 
     @field_validator("sources")
     @classmethod

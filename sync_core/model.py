@@ -16,12 +16,14 @@ class Item:
     """One thing a replica should hold, ready to be written.
 
     `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the JSON
-    object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox.
+    object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox. `photo` says where the
+    item's photo is kept, "" that it has none; None leaves photos alone (see `photos`).
     """
 
     key: str
     fingerprint: str
     body: bytes
+    photo: str | None = None
 
 
 class Held(Struct, frozen=True, array_like=True, gc=False):
@@ -217,12 +219,14 @@ class Counts:
     created: int = 0
     updated: int = 0
     deleted: int = 0
+    photos: int = 0  # given to contacts, or taken from them
 
     def add(self, other: Counts) -> None:
         """Add another account to this one."""
         self.created += other.created
         self.updated += other.updated
         self.deleted += other.deleted
+        self.photos += other.photos
 
 
 @dataclass(slots=True)

@@ -109,7 +109,7 @@ def compare_fields(item: SeenItem, fingerprinter: Fingerprinter, *, keep_edits: 
     """
     if item.fields is None:
         return Held(item.item_id, "")
-    found = fingerprinter.of(item.fields)
+    found = fingerprinter.found(item.fields, written=item.fingerprint)
     return Held(item.item_id, found, fingerprinter.edited(item.fingerprint, found) if keep_edits else ())
 
 
@@ -145,7 +145,7 @@ def judge_changes(
         elif change.removed:
             findings.left[key] = held[key]
         else:
-            fingerprint = fingerprinter.of(change.fields)
+            fingerprint = fingerprinter.found(change.fields, written=held[key].fingerprint)
             if fingerprint != held[key].fingerprint:
                 edited = {*held[key].kept, *fingerprinter.edited(held[key].fingerprint, fingerprint)} if keep_edits else ()
                 findings.edited[key] = Held(item_id, fingerprint, tuple(sorted(edited)))

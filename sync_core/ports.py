@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from sync_core.contacts import OWNED_FIELDS
+from sync_core.errors import RollcallError
 from sync_core.kinds import Kind
 from sync_core.model import Folder, ItemChangePage, Operation, Outcome, SeenItem, SourcePage, Spent
 
@@ -309,6 +310,9 @@ class Mailboxes(Protocol):
     async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
         """Take our mark off a folder: from now on it is the user's. One that is gone is no error."""
 
+    async def write_photos(self, mailbox: str, photos: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+        """Give at most 20 items (by id) a photo each (JPEG, together less than 2.5 MB); errors as for `write`."""
+
     async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
         """Carry out at most 20 operations on a folder and what is in it; the outcomes come in the same order.
 
@@ -351,6 +355,18 @@ class Calendars(Mailboxes, Protocol):
         """
 
 
+class Photos(Protocol):
+    """The profile photos of one tenant's users. Twenty questions share an HTTP call."""
+
+    spent: Spent
+
+    async def versions(self, users: Sequence[str]) -> list[str | RollcallError]:
+        """What Microsoft calls the photo that each user has now, in the same order: "" for none, or why it cannot be told."""
+
+    async def contents(self, users: Sequence[str], side: int) -> list[bytes | RollcallError]:
+        """Each user's photo in this size, or as it is where it has no such size; b"" for none, or why it cannot be told."""
+
+
 class MicrosoftGraph(Protocol):
     """Opens one tenant's Microsoft 365."""
 
@@ -362,3 +378,6 @@ class MicrosoftGraph(Protocol):
 
     def calendars(self, tenant: str, *, color: str = "") -> Calendars:
         """The calendars of the tenant's mailboxes, with a fresh account of what is spent; new ones get this colour."""
+
+    def photos(self, tenant: str) -> Photos:
+        """The tenant's profile photos, with a fresh account of what is spent."""

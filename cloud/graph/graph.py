@@ -13,7 +13,8 @@ from cloud.graph.client import Client
 from cloud.graph.credentials import Application
 from cloud.graph.directory import GraphDirectory
 from cloud.graph.mailboxes import GraphMailboxes
-from sync_core.ports import Calendars, Clock, Directory, Mailboxes, MicrosoftGraph, VersionedSecrets
+from cloud.graph.photos import GraphPhotos
+from sync_core.ports import Calendars, Clock, Directory, Mailboxes, MicrosoftGraph, Photos, VersionedSecrets
 
 BASE_URL = "https://graph.microsoft.com/v1.0"
 AUTHORITY = "https://login.microsoftonline.com"
@@ -65,6 +66,10 @@ class Graph(MicrosoftGraph):
         """The calendars of the tenant's mailboxes; new ones get this colour."""
         permanent = self._permanent_delete
         return GraphCalendars(tenant, self._client, self._gates, self._clock, permanent_delete=permanent, color=color)
+
+    def photos(self, tenant: str) -> Photos:
+        """The tenant's profile photos, with a fresh account of what is spent."""
+        return GraphPhotos(tenant, self._client, self._gates, self._clock)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -150,6 +150,15 @@ class GraphMailboxes(Mailboxes):
         results = await self._sender.send(mailbox, requests)
         return [_outcome(operation, result) for operation, result in zip(operations, results, strict=True)]
 
+    async def write_photos(self, mailbox: str, photos: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+        """Give at most 20 items a photo each."""
+        requests = [build.put_photo(self._at.item(mailbox, item_id), jpeg) for item_id, jpeg in photos]
+        results = await self._sender.send(mailbox, requests) if requests else []
+        return [
+            Outcome(error=result) if isinstance(result, RollcallError) else Outcome(item_id)
+            for (item_id, _), result in zip(photos, results, strict=True)
+        ]
+
     async def changes(
         self, mailbox: str, folder_id: str, delta_link: str | None, *, fields: Sequence[str] = OWNED_FIELDS
     ) -> AsyncIterator[ItemChangePage]:

@@ -129,7 +129,7 @@ def _answer(item: Item, reply: Reply) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": item.id, "status": reply.status}
     headers = dict(reply.headers)
     if reply.content is not None:
-        headers["Content-Type"] = "application/json"
+        headers.setdefault("Content-Type", "application/json")
         answer["body"] = reply.content
     if headers:
         answer["headers"] = headers

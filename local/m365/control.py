@@ -22,7 +22,7 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 
 from local.m365 import schema
 from local.m365.contacts_api import contact_values, show
@@ -96,6 +96,14 @@ class SetMailbox(_Strict):
     state: MailboxState
 
 
+class SetPhoto(_Strict):
+    """Give a user a photo (an image in base64, or a drawn one by its seed), or with null take it away."""
+
+    op: Literal["photo"]
+    user: str
+    photo: Base64Bytes | StrictInt | None
+
+
 class TurnMembers(_Strict):
     """Make objects members of a group, or no longer."""
 
@@ -115,7 +123,7 @@ class SetApp(_Strict):
     secret: str | None = None
 
 
-AdminAct = Annotated[AddUser | ChangeUser | TurnUser | SetMailbox | TurnMembers | SetApp, Field(discriminator="op")]
+AdminAct = Annotated[AddUser | ChangeUser | TurnUser | SetMailbox | SetPhoto | TurnMembers | SetApp, Field(discriminator="op")]
 
 
 class DirectoryOrder(_Strict):
@@ -342,6 +350,10 @@ def _administer(tenant: Tenant, act: AdminAct) -> str:
             tenant.remove_user(act.user, permanently=op == "destroy")
         case SetMailbox():
             tenant.set_mailbox_state(act.user, act.state)
+        case SetPhoto():
+            if act.user not in tenant.directory.users.objects:
+                raise KeyError(act.user)
+            tenant.set_photo(act.user, act.photo)
         case TurnMembers(op=op):
             (tenant.directory.join if op == "join" else tenant.directory.leave)(act.group, act.members)
         case SetApp():

@@ -56,6 +56,7 @@ class Contact:
     extended: dict[str, str] = field(default_factory=dict)
     version: int = 0
     moves: int = 0
+    photo: bytes = b""
 
 
 class Mailbox:

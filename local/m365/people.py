@@ -104,6 +104,8 @@ def _employee(random: Random, index: int) -> dict[str, Any]:
         user["proxyAddresses"].append(f"X500:/o=Lindenhof/ou=Exchange/cn=Recipients/cn={handle}")
     if random.random() < 0.04:
         user["accountEnabled"] = False  # left, or on long leave
+    if index % 5 < 3:
+        user["photo"] = index
     return user
 
 

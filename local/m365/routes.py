@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from local.m365 import contact_delta, contacts_api, directory_api, directory_delta, folders_api
+from local.m365 import contact_delta, contacts_api, directory_api, directory_delta, folders_api, photos_api
 from local.m365.calendars import calendars_api, events_api, view_delta
 from local.m365.call import Call
 from local.m365.wire import GraphError, Reply
@@ -27,6 +27,7 @@ _READ = ("Contacts.Read", "Contacts.ReadWrite")
 _WRITE = ("Contacts.ReadWrite",)
 _READ_CALENDARS = ("Calendars.Read", "Calendars.ReadWrite")
 _WRITE_CALENDARS = ("Calendars.ReadWrite",)
+_PHOTOS = ("ProfilePhoto.Read.All", "ProfilePhoto.ReadWrite.All")
 
 _FOLDER = "/users/{id}/contactfolders/{id}"
 _CALENDAR = "/users/{id}/calendars/{id}"
@@ -53,6 +54,14 @@ _TABLE: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("PATCH", "/users/{id}/contacts/{id}", _WRITE, contacts_api.update_contact),
     ("DELETE", "/users/{id}/contacts/{id}", _WRITE, contacts_api.delete_contact),
     ("POST", "/users/{id}/contacts/{id}/permanentdelete", _WRITE, contacts_api.destroy_contact),
+    ("GET", "/users/{id}/photo", _PHOTOS, photos_api.get_user_photo),
+    ("GET", "/users/{id}/photo/$value", _PHOTOS, photos_api.get_user_photo_value),
+    ("GET", "/users/{id}/photos", _PHOTOS, photos_api.list_user_photos),
+    ("GET", "/users/{id}/photos/{id}", _PHOTOS, photos_api.get_user_photo_size),
+    ("GET", "/users/{id}/photos/{id}/$value", _PHOTOS, photos_api.get_user_photo_size_value),
+    ("GET", "/users/{id}/contacts/{id}/photo", _READ, photos_api.get_contact_photo),
+    ("GET", "/users/{id}/contacts/{id}/photo/$value", _READ, photos_api.get_contact_photo_value),
+    ("PUT", "/users/{id}/contacts/{id}/photo/$value", _WRITE, photos_api.put_contact_photo),
     ("GET", "/users/{id}/contactfolders", _READ, folders_api.list_folders),
     ("POST", "/users/{id}/contactfolders", _WRITE, folders_api.create_folder),
     ("GET", _FOLDER, _READ, folders_api.get_folder),
@@ -98,6 +107,9 @@ _TABLE: list[tuple[str, str, tuple[str, ...], Handler]] = [
         ("GET", f"/groups/{{id}}/{what}", _READ_CALENDARS, events_api.refuse_group)
         for what in ("calendar", "events", "calendarview", "calendarview/delta")
     ),
+    ("GET", f"{_FOLDER}/contacts/{{id}}/photo", _READ, photos_api.get_contact_photo),
+    ("GET", f"{_FOLDER}/contacts/{{id}}/photo/$value", _READ, photos_api.get_contact_photo_value),
+    ("PUT", f"{_FOLDER}/contacts/{{id}}/photo/$value", _WRITE, photos_api.put_contact_photo),
 ]
 
 
@@ -113,6 +125,11 @@ class Route:
     def outlook(self) -> bool:
         """Whether a mailbox answers, not the directory."""
         return self.template.startswith("/users/{id}/")
+
+    @property
+    def profile(self) -> bool:
+        """Whether the photo of a user is asked for, which one without a mailbox may have in the directory."""
+        return self.template.startswith("/users/{id}/photo")
 
 
 @dataclass(slots=True)

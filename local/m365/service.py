@@ -121,7 +121,7 @@ class Microsoft365:
             if path == f"{VERSION}/$batch":
                 reply = await self._serve_batch(request, tenant, caller)
             else:
-                body = read_json(request.body) if request.body else None
+                body = _body(request)
                 if body is not None and request.method in ("POST", "PATCH") and not _is_json(request.headers):
                     raise GraphError(415, "RequestBodyRead", "The Content-Type must be application/json.")
                 inner = request.path[len(VERSION) :]
@@ -339,13 +339,20 @@ class Microsoft365:
             "tenant": tenant.id,
             "method": method,
             "path": path,
-            "body": body,
+            "body": f"{len(body)} bytes" if isinstance(body, bytes) else body,
             "status": status,
         }
         if item is not None:
             line |= {"batch": number, "item": item}
         line["permissions"] = sorted(caller.roles)
         self._record_file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _body(request: Request) -> Any:
+    """JSON, but for what is written to a stream."""
+    if request.method == "PUT" and request.path.partition("?")[0].endswith("/$value"):
+        return request.body
+    return read_json(request.body) if request.body else None
 
 
 def _is_json(headers: Mapping[str, str]) -> bool:
@@ -355,6 +362,8 @@ def _is_json(headers: Mapping[str, str]) -> bool:
 def _check_state(mailbox: Mailbox, method: str, route: Route) -> None:
     """Refuse what the mailbox's state forbids (graph/errors, graph/resolve-auth-errors)."""
     match mailbox.state:
+        case MailboxState.NONE | MailboxState.ON_PREMISES if route.profile:
+            return
         case MailboxState.NONE:
             message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise."
             raise GraphError(404, "MailboxNotEnabledForRESTAPI", message)
@@ -367,5 +376,5 @@ def _check_state(mailbox: Mailbox, method: str, route: Route) -> None:
                 503, "ErrorMailboxMoveInProgress", "Mailbox move in progress. Try again later.", {"Retry-After": "300"}
             )
         case MailboxState.FULL:
-            if method in ("POST", "PATCH") and not route.template.endswith("permanentdelete"):
+            if method in ("POST", "PATCH", "PUT") and not route.template.endswith("permanentdelete"):
                 raise GraphError(507, "ErrorQuotaExceeded", "The mailbox is full.")

@@ -15,9 +15,13 @@ from local.m365.entra.apps import SignIns
 from local.m365.faults import FaultKind, Faults
 from local.m365.limits import DirectoryLimits, MailboxLimits
 from local.m365.mailbox import Contact, Folder, Mailbox, MailboxState
+from local.m365.photos import UserPhoto
 
 ALL_PERMISSIONS = frozenset(
-    {"User.Read.All", "GroupMember.Read.All", "OrgContact.Read.All", "Contacts.ReadWrite", "Calendars.ReadWrite"}
+    {
+        *("User.Read.All", "GroupMember.Read.All", "OrgContact.Read.All", "Contacts.ReadWrite"),
+        *("ProfilePhoto.Read.All", "Calendars.ReadWrite"),
+    }
 )
 NAMESPACE = UUID("6b0f5b52-6f0c-4a35-9d36-7c1b2f6f7d11")
 
@@ -54,8 +58,10 @@ class Tenant:
     faults: Faults | None = None
     directory: Directory = field(default_factory=Directory)
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
+    photos: dict[str, UserPhoto] = field(default_factory=dict)
     directory_limits: dict[str, DirectoryLimits] = field(default_factory=dict)
     mailbox_limits: dict[tuple[str, str], MailboxLimits] = field(default_factory=dict)
+    _uploads: int = 0
 
     # --- as the directory's admin ------------------------------------------------------------------------------------
 
@@ -87,6 +93,15 @@ class Tenant:
         self.directory.users.remove(user, permanently=permanently)
         if permanently:
             self.mailboxes.pop(user, None)
+            self.photos.pop(user, None)
+
+    def set_photo(self, user: str, source: bytes | int | None) -> None:
+        """Upload a user's photo (an image, or the seed of a drawn one), or with None take it away. No delta tells of it."""
+        if source is None:
+            self.photos.pop(user, None)
+        else:
+            self._uploads += 1
+            self.photos[user] = UserPhoto(source, self._uploads)
 
     def restore_user(self, user: str) -> None:
         """Bring a softly deleted user back."""

@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from local.m365 import contacts_api, schema
@@ -91,6 +101,7 @@ class UserPart(_DirectoryPart):
 
     user_principal_name: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
     mailbox: MailboxState = MailboxState.OK
+    photo: StrictInt | Base64Bytes | None = None
     contacts: list[dict[str, Any]] = []
     contact_folders: list[FolderPart] = []
 
@@ -189,6 +200,7 @@ def install(service: Microsoft365, file: TenantFile) -> Tenant:
             key = tenant.add_user(values | ({"id": str(user.id)} if user.id else {}), user.mailbox)
         except ValueError as error:
             raise TenantFileError([f"users.{index}.id: {error}"]) from None
+        tenant.set_photo(key, user.photo)
         _fill(tenant.mailboxes[key], user)
     for kind, collection, parts in (
         ("groups", tenant.directory.groups, file.groups),

@@ -46,6 +46,8 @@ class Reply:
         """The reply as an HTTP response."""
         if self.content is None:
             return Response(self.status, self.headers)
+        if isinstance(self.content, bytes):
+            return Response(self.status, self.headers, self.content)
         return Response(self.status, {**JSON, **self.headers}, orjson.dumps(self.content))
 
 

@@ -10,6 +10,7 @@ from sync_core.engine.removal import release_elsewhere
 from sync_core.engine.work import BATCH, Work
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError, TransientError
 from sync_core.model import Delete, Held, ItemChange, Replica, SeenItem
+from sync_core.photos import proven
 from sync_core.state.ledgers import Ledger
 from sync_core.state.refusals import Refusals
 
@@ -118,10 +119,11 @@ async def list_folder(
         refusals.add(gone.intersection(clean))
         refusals.discard(listing.held)
     keep = work.policies.keep_edits
-    return {
+    held = {
         key: planning.compare_fields(seen[entry.item_id], work.fingerprinter, keep_edits=keep)
         for key, entry in listing.held.items()
     }
+    return proven(held, known, work.fingerprinter) if replica.dirty else held
 
 
 async def _compare_with_list(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals | None) -> set[int]:

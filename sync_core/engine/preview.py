@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from sync_core.engine.context import Context
 from sync_core.engine.difference import Difference, Hold, difference, holds_on
 from sync_core.engine.material import Material, gather_material
 from sync_core.engine.scratch import Scratch
-from sync_core.engine.snapshot import everybody, propose
+from sync_core.engine.snapshot import everybody, photo_reader, propose
 from sync_core.engine.work import BATCH, open_mailboxes
 from sync_core.errors import (
     InputError,
@@ -32,10 +33,12 @@ from sync_core.errors import (
     TenantError,
     TransientError,
 )
-from sync_core.fingerprints import Fingerprinter
+from sync_core.fingerprints import PHOTO, Fingerprinter
 from sync_core.kinds import CONTACTS, Kind
 from sync_core.marks import key_in
 from sync_core.model import Create, Delete, Held, Item, Operation, Replica, ReplicaState, SeenItem, Spent, Update
+from sync_core.photos import is_owed, is_to_go
+from sync_core.photos import steps as photo_steps
 from sync_core.policies import NOTES, Policies
 from sync_core.ports import Mailboxes, TenantKeys
 from sync_core.selection import Line, explain
@@ -53,6 +56,10 @@ MOST_BYTES = 3_500_000
 """Of operations in one preview, as JSON: the rest is for the next one."""
 
 MOST_NAMES = 100
+
+_PHOTO_TIME = timedelta(seconds=10)
+"""How long photos are read that no run has read yet: what is unknown by then is not shown."""
+
 _ITEMS_AT_ONCE = 100_000
 
 Fields = Mapping[str, Any]
@@ -118,6 +125,7 @@ class Preview:
     removed: list[tuple[str, str]] = field(default_factory=list)
     mailboxes: list[MailboxPreview] = field(default_factory=list)
     next: tuple[str, int] | None = None  # where the next page begins: mailbox and operation
+    photos: Mapping[str, int] = field(default_factory=dict)  # as in the report of a run
     spent: Spent = field(default_factory=Spent)
 
 
@@ -146,7 +154,9 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
     tenant = await load_tenant(context.tables, sync.tenant)
     keys = await context.keyring.keys(sync.tenant)
     material = await gather_material(context, keys, sync, in_full=False, spent=result.spent)
-    proposal = await propose(context, keys, sync, tenant.settings, material)
+    photos = photo_reader(context, keys, sync, spent=result.spent, time=_PHOTO_TIME, keep=False)
+    proposal = await propose(context, keys, sync, tenant.settings, material, photos)
+    result.photos = proposal.album.counts if proposal.album is not None else {}
     result.people, result.targets = len(proposal.items), len(proposal.targets)
     if sync.definition.kind is CONTACTS:
         people = [person.attributes for person in await everybody(material, sync.definition, tenant.settings)]
@@ -281,10 +291,17 @@ class _Looker:
         operations: Sequence[Operation] = []
         if result.outcome != "kept":
             operations = planning.in_place(planning.plan({} if leaving else policies.shown_to(mailbox, self.wanted), held))
+        wanted = self.wanted
         if not leaving:
+            operations, rewritten = photo_steps(operations, wanted, held, fingerprinter)
+            wanted = {**wanted, **rewritten} if rewritten else wanted
             refused = await self._refused(mailbox, held) if policies.respect_deletions else None
-            operations = policies.applied(operations, self.wanted, held, fingerprinter, refused)
+            operations = policies.applied(operations, wanted, held, fingerprinter, refused)
         self._account(result, operations, held, seen, leaving=leaving)
+        result.changes = [
+            _with_photo(change, operation, wanted, held, fingerprinter)
+            for change, operation in zip(result.changes, operations, strict=True)
+        ]
         result.doubles, result.copies = len(listing.doubles), len(listing.copies)
         return result
 
@@ -344,6 +361,23 @@ def _change(kind: Kind, operation: Operation, seen: Mapping[str, SeenItem]) -> C
                 if name in after and kind.canonical(name, before.get(name)) != kind.canonical(name, after[name])
             ]
             return Change("update", key, {name: before.get(name) for name in names}, {name: after[name] for name in names})
+
+
+def _with_photo(
+    change: Change, operation: Operation, wanted: Mapping[str, Item], held: Mapping[str, Held], fingerprinter: Fingerprinter
+) -> Change:
+    """The change with what becomes of the photo, if anything does: "ours" and "new" stand for pictures."""
+    was = operation.was if isinstance(operation, Update) and operation.was else operation.key
+    before = held[was].fingerprint if was in held else ""
+    ours = "ours" if fingerprinter.has_photo(before) else None
+    item = wanted.get(operation.key)
+    if isinstance(operation, Delete):
+        return replace(change, before={**change.before, PHOTO: ours}) if ours else change
+    if is_owed(item, before, fingerprinter):
+        return replace(change, before={**change.before, PHOTO: ours} if before else {}, after={**change.after, PHOTO: "new"})
+    if is_to_go(item, before, fingerprinter):
+        return replace(change, before={**change.before, PHOTO: ours}, after={**change.after, PHOTO: None})
+    return change
 
 
 def _filled(kind: Kind, fields: Mapping[str, Any]) -> Fields:

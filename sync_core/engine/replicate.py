@@ -16,7 +16,7 @@ from zlib import crc32
 import orjson
 
 from sync_core import brakes, notes, planning, policies
-from sync_core.engine import folders
+from sync_core.engine import folders, photos
 from sync_core.engine.audit import audit, list_folder, look_at_missing
 from sync_core.engine.calendar_items import slid_out
 from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
@@ -25,6 +25,7 @@ from sync_core.engine.work import BATCH, Work, must_look
 from sync_core.errors import AnswerLostError, ClaimLostError, LedgerDoubtError, LostPagesError, MailboxError, Reason
 from sync_core.marks import item_mark
 from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica, Update
+from sync_core.photos import steps as photo_steps
 from sync_core.policies import NOTES
 from sync_core.state.ledgers import Ledger, repack
 from sync_core.state.refusals import Refusals
@@ -218,7 +219,8 @@ async def _plan(
         held |= ledger.loaded[number]
     if refusals is not None:
         refusals.discard(held)
-    operations = planning.in_place(operations)
+    operations, rewritten = photo_steps(planning.in_place(operations), wanted, held, work.fingerprinter)
+    wanted |= rewritten
     if refusals is not None:
         # whoever merges with a refused person is refused under all keys, when they part again too
         refusals.add([step.key for step in operations if isinstance(step, Create) and step.key in refusals])
@@ -232,11 +234,18 @@ async def _carry_out(work: Work, snapshot: SnapshotHead, replica: Replica, ledge
     """Write in batches and save. What is done stands in the ledger even when a later batch fails."""
     refused: Exception | None = None
     replica.dirty = replica.dirty or bool(operations)
+    remakes = photos.to_remake(work, ledger, operations)
+    if remakes:
+        apart = {step.key for step, _ in remakes}
+        operations = [(step, item) for step, item in operations if step.key not in apart]
     try:
         for start in range(0, len(operations), BATCH):
             work.check_claim(replica)
             await work.check_epoch(snapshot)
             refused = await _write(work, replica, ledger, operations[start : start + BATCH]) or refused
+        for start in range(0, len(remakes), BATCH):
+            work.check_claim(replica)
+            await photos.remake(work, replica, ledger, remakes[start : start + BATCH])
     except (ClaimLostError, LedgerDoubtError):
         raise
     except BaseException:
@@ -252,7 +261,7 @@ async def _carry_out(work: Work, snapshot: SnapshotHead, replica: Replica, ledge
 
 async def _save(work: Work, replica: Replica, ledger: Ledger) -> None:
     await work.ledgers.save(replica.mailbox, ledger)
-    replica.dirty = replica.look_after is not None
+    replica.dirty = replica.look_after is not None or bool(work.owed.get(replica.mailbox))
 
 
 async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[Step]) -> Exception | None:
@@ -261,6 +270,7 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
     if work.policies.notes:
         steps = await asyncio.gather(*(_with_their_notes(work, replica, step) for step in steps))
     wanted = {item.key: item for _, item in batch if item is not None}
+    owed = photos.debts(work, replica, ledger, batch)
     outcomes = await work.mailboxes.write(replica.mailbox, replica.folder_id, steps)
     # answered "not found" although it was carried out, or the user has moved it just now: then it is theirs
     pairs = zip(steps, outcomes, strict=True)
@@ -273,6 +283,7 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
             if isinstance(step, Update) and step.was:
                 ledger.put(step.was, None)
             ledger.put(step.key, aftermath.held.get(step.key))
+    photos.doubt(work, ledger, [debt for debt in owed if debt.item.key not in failed])
     work.count(replica.mailbox).add(aftermath.counts)
     if aftermath.in_doubt:
         _expect_late_write(work, replica)
@@ -284,6 +295,8 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
             raise error
     for key in aftermath.in_doubt:
         await _settle(work, replica, ledger, wanted[key])
+        photos.doubt(work, ledger, [debt for debt in owed if debt.item.key == key])
+    await photos.pay(work, replica, ledger, owed, failed - set(aftermath.in_doubt))
     return refused
 
 

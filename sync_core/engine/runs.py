@@ -112,12 +112,12 @@ async def clear_active(context: Context, run: Run) -> None:
             await announce(context, follower)
 
 
-async def ask_again(context: Context, run: Run) -> None:
-    """Let another run follow this one, which could not do all it should, and look as closely."""
+async def ask_again(context: Context, run: Run, *, check: Check | None = None) -> None:
+    """Let another run follow this one, which could not do all it should, and look as closely, or as `check` says."""
 
     def note(sync: Sync) -> None:
         if sync.active_run == run.run:
-            sync.rerun = closest(sync.rerun, run.check)
+            sync.rerun = closest(sync.rerun, check or run.check)
 
     await change_sync(context, run.tenant, run.sync, note)
 

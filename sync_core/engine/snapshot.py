@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from secrets import token_hex
 from typing import Any
@@ -23,13 +23,19 @@ from sync_core.fields import Fields
 from sync_core.fingerprints import Fingerprinter
 from sync_core.kinds import EVENTS
 from sync_core.merging import Merged, Person, merge_people
-from sync_core.model import Item
+from sync_core.model import Item, Spent
+from sync_core.photos import photo_of, users_in
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
 from sync_core.selection import Predicate, Selection, compiled, rule_holds
+from sync_core.sources.base import Reading
+from sync_core.sources.photos import Album, PhotoReader
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.syncs import Sync
 from sync_core.windows import Window
+
+READING_TIME = timedelta(minutes=3)
+"""How long one run reads photos; what is left is for the run that then follows at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,11 @@ class Proposal:
     sources: Mapping[str, int]  # of how many people each source knows something
     epoch: int  # of the tenant's suppressions
     window: Window | None = None  # of a sync of calendars
+    album: Album | None = None  # their photos, if the sync wants any
 
 
 def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
-    """Names everything that a snapshot and its targets depend on."""
+    """Names everything that a snapshot and its targets depend on, but for photos."""
     chosen = choices.digest(material.choices)
     parts = [material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch), chosen]
     if sync.definition.kind is EVENTS:
@@ -52,12 +59,44 @@ def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
+def with_photos(origin: str, album: Album | None) -> str:
+    """The same, and the photos of a sync that wants them: as long as some are unknown, the people must be gone through again."""
+    if album is None:
+        return origin
+    return f"{origin}{'?' if album.counts['unknown'] else ''}/{album.digest}"
+
+
+def photo_reader(
+    context: Context,
+    keys: TenantKeys,
+    sync: Sync,
+    *,
+    spent: Spent,
+    time: timedelta = READING_TIME,
+    everybody: bool = False,
+    keep: bool = True,
+) -> PhotoReader | None:
+    """What reads the photos that a sync wants, for so long; None if it wants none. What it takes is added to `spent`."""
+    side = sync.definition.photo_side
+    if not side:
+        return None
+    reading = Reading(context.tables, keys, context.graph, context.clock, sync.tenant, False, spent)
+    return PhotoReader(reading, side, context.now() + time, everybody, keep)
+
+
 async def everybody(material: Material, definition: SyncDefinition, settings: TenantSettings) -> list[Merged]:
     """The people of all sources, merged, before the sync's own selection is asked. Raises LostPagesError."""
     return [person async for person in _merged(material, definition, settings, {})]
 
 
-async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: TenantSettings, material: Material) -> Proposal:
+async def propose(
+    context: Context,
+    keys: TenantKeys,
+    sync: Sync,
+    settings: TenantSettings,
+    material: Material,
+    photos: PhotoReader | None = None,
+) -> Proposal:
     """Select, merge and map. Raises LostPagesError when a source is purged meanwhile."""
     is_target = await _target_rule(sync.definition.targets, material)
     targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user)]
@@ -69,6 +108,10 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
     fields = sync.definition.fields
     is_wanted = await _selection_rule(sync.definition.selection, material)
     known: dict[str, list[str]] = {}
+    album: Album | None = None
+    if photos is not None:
+        found = [person.key async for person in _merged(material, sync.definition, settings, {}) if is_wanted(person)]
+        album = await photos.bring_up_to_date([user for key in found for user in users_in(key)])
     items = {
         person.key: item_of(
             person.attributes,
@@ -78,11 +121,12 @@ async def propose(context: Context, keys: TenantKeys, sync: Sync, settings: Tena
             fingerprinter=fingerprinter,
             default_country=settings.default_country,
             fields=None if fields == Fields() else fields,
+            photo=photo_of(person.key, album.names) if album is not None else ("", None),
         )
         async for person in _merged(material, sync.definition, settings, known)
         if is_wanted(person)
     }
-    return Proposal(items, chosen, _shares(material, known, items), material.suppressed.epoch)
+    return Proposal(items, chosen, _shares(material, known, items), material.suppressed.epoch, album=album)
 
 
 async def store_snapshot(

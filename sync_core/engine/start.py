@@ -9,7 +9,7 @@ from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
 from sync_core.engine.difference import HeldError, difference, holds_on
 from sync_core.engine.material import gather_material
-from sync_core.engine.snapshot import made_from, propose, store_snapshot
+from sync_core.engine.snapshot import made_from, photo_reader, propose, store_snapshot, with_photos
 from sync_core.engine.targets import pick_chunks, register_targets
 from sync_core.engine.undo import keep, note_base, restore
 from sync_core.errors import (
@@ -27,7 +27,8 @@ from sync_core.errors import (
 from sync_core.messages import SyncStart
 from sync_core.model import RunState
 from sync_core.ports import TenantKeys
-from sync_core.state.runs import Chunk, Run, insert_chunks, load_run, open_chunks, save_run
+from sync_core.sources.photos import Album
+from sync_core.state.runs import Check, Chunk, Run, insert_chunks, load_run, open_chunks, save_run
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import Sync, load_sync
 from sync_core.state.tenants import Tenant, load_tenant
@@ -129,11 +130,16 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
     material = await gather_material(context, keys, sync, in_full=in_full, spent=run.spent)
     origin = made_from(material, sync, tenant.settings)
     snapshot = await store.head()
+    photos = photo_reader(context, keys, sync, spent=run.spent, everybody=run.check is Check.EVERYTHING)
+    if snapshot is not None and snapshot.made_from.partition("/")[0] == origin and photos is not None:
+        album = await photos.bring_up_to_date(None)
+        origin = with_photos(origin, album)
+        _note_photos(run, album)
     if snapshot is not None and snapshot.made_from == origin == sync.resolved:
         run.people, run.targets, run.sources = sync.people, sync.targets, sync.sources
         if snapshot.read_at != material.read_at:
             # the same content was read anew: its copy here must not grow old
-            proposal = await propose(context, keys, sync, tenant.settings, material)
+            proposal = await propose(context, keys, sync, tenant.settings, material, photos)
             snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
         await _use_release(context, run, sync)
         if sync.released_deletions:
@@ -141,7 +147,12 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
         return snapshot.digest
     if snapshot is None:
         await store.discard_head()
-    proposal = await propose(context, keys, sync, tenant.settings, material)
+    proposal = await propose(context, keys, sync, tenant.settings, material, photos)
+    if photos is not None and proposal.album is not None:
+        origin = with_photos(made_from(material, sync, tenant.settings), proposal.album)
+        _note_photos(run, proposal.album)
+        if proposal.album.is_unfinished:
+            await runs.ask_again(context, run, check=Check.DUE)
     run.people, run.targets, run.sources = len(proposal.items), len(proposal.targets), dict(proposal.sources)
     holds = await holds_on(store, snapshot, sync, proposal)
     if holds:
@@ -160,6 +171,10 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
 
     await runs.change_sync(context, run.tenant, run.sync, applied)
     return snapshot.digest
+
+
+def _note_photos(run: Run, album: Album) -> None:
+    run.photos, run.photo_problem = dict(album.counts), album.problem
 
 
 async def _use_release(context: Context, run: Run, sync: Sync) -> None:

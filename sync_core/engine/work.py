@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sync_core.engine.context import LATE_WRITE, Context
+from sync_core.engine.photos import Shelf
 from sync_core.errors import ClaimLostError, LostPagesError
 from sync_core.fingerprints import Fingerprinter
 from sync_core.kinds import EVENTS
@@ -38,6 +39,7 @@ class Work:
 
     `emptied` are fields that an undo takes back as a whole, because the list it brings back does not write them.
 
+    `shelf` has the photos of a sync that wants them. `owed` are, by mailbox, the contacts whose photo is not as their mark says.
     `progress` is what was done so far in each mailbox, by earlier parts of the chunk and by this one; it is kept even when the
     service of a mailbox breaks off.
     """
@@ -55,6 +57,8 @@ class Work:
     released: bool
     deadline: datetime
     emptied: Sequence[str] = ()
+    shelf: Shelf | None = None
+    owed: dict[str, set[str]] = field(default_factory=dict)
     progress: dict[str, Carried] = field(default_factory=dict)
     epoch_read_at: datetime | None = None
     reading_epoch: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -90,11 +94,14 @@ class Work:
 
     def check_claim(self, replica: Replica) -> None:
         """Before each write. Raises ClaimLostError when our claim is about to run out, OutOfTimeError after long enough work."""
-        now = self.context.now()
-        if replica.owned_until is None or now >= replica.owned_until - self.context.lease / 5:
-            raise ClaimLostError("the claim has run out")
-        if now >= self.deadline:
+        self.check_lease(replica)
+        if self.context.now() >= self.deadline:
             raise OutOfTimeError
+
+    def check_lease(self, replica: Replica) -> None:
+        """Before a write that belongs to one just made. Raises ClaimLostError when our claim is about to run out."""
+        if replica.owned_until is None or self.context.now() >= replica.owned_until - self.context.lease / 5:
+            raise ClaimLostError("the claim has run out")
 
 
 def open_mailboxes(context: Context, sync: Sync) -> Mailboxes:

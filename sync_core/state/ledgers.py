@@ -66,6 +66,10 @@ class Ledger:
         """The bucket a key belongs to."""
         return buckets.bucket_of(key, len(self.head.digests))
 
+    def entry(self, key: str) -> Held | None:
+        """What we believe the mailbox holds for a key, as far as its bucket is loaded."""
+        return self.loaded.get(self.bucket_of(key), {}).get(key)
+
     def put(self, key: str, entry: Held | None) -> None:
         """Change what we believe about one key; None: the mailbox does not hold it."""
         number = self.bucket_of(key)

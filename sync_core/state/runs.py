@@ -68,6 +68,8 @@ class Run:
     would: dict[str, int] = field(default_factory=dict)
     base: str = ""
     undoes: str = ""
+    photos: dict[str, int] = field(default_factory=dict)
+    photo_problem: str = ""
     plan: str = ""
     etag: str = ""
 
@@ -207,6 +209,8 @@ def _encode_run(run: Run) -> Row:
         "Would": orjson.dumps(run.would).decode(),
         "Base": run.base,
         "Undoes": run.undoes,
+        "Photos": orjson.dumps(run.photos).decode(),
+        "PhotoProblem": run.photo_problem,
         "Plan": run.plan,
     }
 
@@ -239,6 +243,8 @@ def _decode_run(entity: Entity) -> Run:
         would=orjson.loads(str(values["Would"])),
         base=str(values["Base"]),
         undoes=str(values["Undoes"]),
+        photos=orjson.loads(str(values.get("Photos", "{}"))),
+        photo_problem=str(values.get("PhotoProblem", "")),
         plan=str(values["Plan"]),
         etag=entity.etag,
     )

@@ -145,7 +145,7 @@ class SnapshotStore:
         plain = await pages.read_page(self._tables, self._sealer, SNAPSHOTS, self._partition, row)
         if plain is None:
             raise LostPagesError("a page of the snapshot is gone")
-        return {key: Item(key, fingerprint, body.encode()) for key, fingerprint, body in orjson.loads(plain)}
+        return {key: Item(key, fingerprint, body.encode(), *photo) for key, fingerprint, body, *photo in orjson.loads(plain)}
 
     async def write(
         self,
@@ -223,7 +223,7 @@ class SnapshotStore:
         await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [_HEAD])
 
     async def _write_page(self, generation: str, number: int, items: Iterable[Item], *, read_at: datetime) -> None:
-        plain = orjson.dumps([(item.key, item.fingerprint, item.body.decode()) for item in items])
+        plain = orjson.dumps([_stored(item) for item in items])
         row = _row(generation, number)
         await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, {row: plain}, read_at=read_at)
 
@@ -234,7 +234,17 @@ class SnapshotStore:
 
 
 def _digest(items: Iterable[Item], policies: str) -> str:
-    return buckets.digest(((item.key, item.fingerprint) for item in items), policies)
+    return buckets.digest(map(_content, items), policies)
+
+
+def _content(item: Item) -> tuple[str, str]:
+    """An item for the digest. To have no photo, and to leave photos alone, is not the same."""
+    return item.key, f"{item.fingerprint}-" if item.photo == "" else item.fingerprint
+
+
+def _stored(item: Item) -> tuple[str, ...]:
+    stored = (item.key, item.fingerprint, item.body.decode())
+    return stored if item.photo is None else (*stored, item.photo)
 
 
 def _row(generation: str, number: int) -> str:

@@ -28,7 +28,7 @@ KNOWS = {
         "benchmarks",
     },
 }
-CORE_LIBRARIES = {"msgspec", "orjson", "pydantic", "phonenumbers", "charset_normalizer", "vobject"}
+CORE_LIBRARIES = {"msgspec", "orjson", "pydantic", "phonenumbers", "charset_normalizer", "vobject", "PIL"}
 OUTSIDE = (
     "msgraph",
     "msgraph_core",

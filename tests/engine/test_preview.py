@@ -24,7 +24,7 @@ from tests.engine.phones import Phones
 from tests.engine.world import SYNC, TENANT, OneSecret, World
 
 READ_ONLY = frozenset({"User.Read.All", "Contacts.Read"})
-WRITES = ("create_folder", "rename_folder", "delete_folder", "discard_folder", "unmark", "unmark_folder", "write")
+WRITES = ("create_folder", "rename_folder", "delete_folder", "discard_folder", "unmark", "unmark_folder", "write", "write_photos")
 
 
 class WriteError(Exception):
@@ -61,6 +61,7 @@ class ReadOnlyGraph:
     def __init__(self, graph: MicrosoftGraph) -> None:
         self._graph = graph
         self.directory = graph.directory
+        self.photos = graph.photos
 
     def mailboxes(self, tenant: str) -> Mailboxes:
         mailboxes = self._graph.mailboxes(tenant)

@@ -100,6 +100,7 @@ class PreviewShown(Strict):
     selection: list[LineShown]
     mailboxes: list[MailboxShown]
     next: Place | None
+    photos: dict[str, int] | None
     graph: SpentShown
 
 
@@ -135,6 +136,7 @@ def _shown(found: Preview) -> PreviewShown:
         selection=[LineShown(path=path, words=words, lets_in=lets_in) for path, words, lets_in in found.lines],
         mailboxes=[_mailbox(mailbox) for mailbox in found.mailboxes],
         next=Place(mailbox=UUID(found.next[0]), operation=found.next[1]) if found.next is not None else None,
+        photos=dict(found.photos) or None,
         graph=SpentShown(**asdict(found.spent)),
     )
 

@@ -50,6 +50,7 @@ class CountsShown(Strict):
     created: int
     updated: int
     deleted: int
+    photos: int
 
 
 class SpentShown(Strict):
@@ -61,7 +62,10 @@ class SpentShown(Strict):
 
 
 class RunShown(Strict):
-    """A run. `mailboxes` counts them by outcome, `would` what a held run would do to people and targets."""
+    """A run. `mailboxes` counts them by outcome, `would` what a held run would do to people and targets.
+
+    `photos` counts people by what became of their photos, `photo_problem` says why reading these was given up.
+    """
 
     run: str
     sync: str
@@ -81,6 +85,8 @@ class RunShown(Strict):
     reasons: dict[str, int]
     counts: CountsShown
     would: dict[str, int] | None
+    photos: dict[str, int] | None
+    photo_problem: str | None
     graph: SpentShown
 
 
@@ -207,6 +213,8 @@ def shown(run: Run) -> RunShown:
         reasons=run.reasons,
         counts=CountsShown(**asdict(run.counts)),
         would=run.would or None,
+        photos=run.photos or None,
+        photo_problem=run.photo_problem or None,
         graph=SpentShown(**asdict(run.spent)),
     )
 

@@ -207,7 +207,7 @@ DATA_MAP: tuple[Stored, ...] = (
             "Detail": Category.SETTINGS,
             **_plain("Sync", "RequestedAt", "State", "Reason", "Check", "StartedAt", "EndedAt", "Chunks", "People", "Targets"),
             **_plain("SetAside", "Sources", "Outcomes", "Reasons", "Counts", "Spent", "Released", "Would", "Base", "Undoes"),
-            **_plain("Plan", "Cancelled*"),
+            **_plain("Plan", "Cancelled*", "Photos", "PhotoProblem"),
         },
         frozenset({"Detail"}),
     ),

@@ -1,0 +1,47 @@
+"""A good body for every endpoint that wants one, by its name, and a world with something of everything in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from api.endpoint import Endpoint
+from sync_core.engine import uploads
+from sync_core.engine.context import Context
+from tests.engine.world import SYNC, TENANT
+
+DEFINITION = {"name": "New", "folder": "New", "schedule": {"kind": "manual"}}
+PERSON = {"displayName": "Ann", "mail": "ann@x.example"}
+FILE = b"Name,E-mail\nPaul,paul@x.example\n"
+
+BODIES: dict[str, Any] = {
+    "create_sync": {"sync": "new", "definition": DEFINITION},
+    "replace_sync": DEFINITION,
+    "patch_sync": {"name": "Patched"},
+    "preview_definition": {"definition": DEFINITION},
+    "put_upload": FILE,
+    "put_item": PERSON,
+    "replace_items": {"items": [{"id": "1", **PERSON}]},
+    "replace_settings": {"default_country": "FR"},
+    "choose_list": {"choice": "on"},
+}
+UPLOAD, SOURCE, ITEM = "partners", "crm", "4711"
+
+
+def body_of(endpoint: Endpoint) -> bytes:
+    """What to send."""
+    if endpoint.body is None:
+        return b""
+    body = BODIES.get(endpoint.name, {})
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+async def furnish(context: Context, tenant: str = TENANT) -> None:
+    """Give a tenant an upload and a push source."""
+    await uploads.upload_file(context, tenant, UPLOAD, FILE, "text/csv")
+    await uploads.replace_items(context, tenant, SOURCE, [{"id": ITEM, **PERSON}])
+
+
+def ids(run: str) -> dict[str, str]:
+    """The ids in routes, by the names of the parameters."""
+    return {"sync": SYNC, "run": run, "upload": UPLOAD, "source": SOURCE, "key": ITEM}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import time
@@ -205,9 +206,10 @@ class Demo:
     def _serve(self, on: Stage) -> None:
         show, tenant = self._show, self._tenant
         base = f"{on.host}/api"
-        key = '-H "Authorization: Bearer ..."'
-        show.step("Everything stays up until Ctrl-C. For example:")
+        key = '-H "Authorization: Bearer $TOKEN"'
+        show.step("Everything stays up until Ctrl-C. For example, from this folder:")
         for what, command in (
+            *sign_ins(tenant, on.microsoft365),
             ("start a run", f"curl -X POST {key} {base}/syncs/{SYNC}/runs"),
             ("the newest runs", f"curl {key} {base}/runs"),
             ("the sync", f"curl {key} {base}/syncs/{SYNC}"),
@@ -220,7 +222,6 @@ class Demo:
                 f"{on.microsoft365}/{tenant.id}/oauth2/v2.0/token",
             ),
             ("people, with that token", f'curl -H "Authorization: Bearer ..." {on.microsoft365}/v1.0/users'),
-            *sign_ins(tenant, on.microsoft365),
         ):
             show.say(f"{what}:\n    {command}")
         show.say(f"storage:\n    {on.storage}")
@@ -237,10 +238,10 @@ def sign_ins(tenant: TenantFile, microsoft365: str) -> Iterator[tuple[str, str]]
     app = tenant.app
     for name in app.roles.get(Role.ADMIN, [])[:1]:
         arguments = f"{microsoft365} {tenant.id} {app.client_id} {name}"
-        yield "a token for the API, as an administrator", f"{sys.executable} -m local.m365.entra.browser {arguments}"
+        yield "sign in as an administrator", f"TOKEN=$({shlex.quote(sys.executable)} -m local.m365.entra.browser {arguments})"
     for client in app.automation[:1]:
         yield (
-            "a token for the API, as a script",
+            "a token for the API as a script",
             f"curl -d grant_type=client_credentials -d client_id={client.client_id} -d client_secret={client.client_secret} "
             f"-d scope=api://{app.client_id}/.default {microsoft365}/{tenant.id}/oauth2/v2.0/token",
         )

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
     from cloud.graph.credentials import Proof
-    from gdpr.encryption import TenantKeyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def build(settings: Settings) -> Context:
     queues = AzureQueues(connection_string=storage.connection_string, endpoint=storage.queue_endpoint, credential=identity)
     blobs = AzureBlobs(connection_string=storage.connection_string, endpoint=storage.blob_endpoint, credential=identity)
     secrets = _secrets(settings)
-    keyring = TenantKeyring(stored, secrets)
+    keyring = TenantKeyring(stored, secrets, master=settings.master_key_name)
     tables = SealedTables(stored, keyring)
     clock = SystemClock()
     graph = Graph(
@@ -119,8 +118,7 @@ def _tenancy(core: Context, settings: Settings) -> Tenancy:
     from gdpr.tenants import erase_tenant
 
     async def erase(tenant: str) -> None:
-        await erase_tenant(core.tables, tenant)
-        cast("TenantKeyring", core.keyring).forget(tenant)
+        await erase_tenant(core, tenant)
 
     graph = cast("Graph", core.graph)
     installation = Installation(

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from gdpr.encryption import MASTER_KEY
 from sync_core.errors import InputError
 
 STORAGE = "AzureWebJobsStorage"
@@ -57,6 +58,7 @@ class Settings:
     client_id: str
     vault_url: str = ""
     secrets_file: Path | None = None
+    master_key_name: str = MASTER_KEY
     graph: str = GRAPH
     authority: str = AUTHORITY
     client_secret_name: str = ""
@@ -83,6 +85,7 @@ class Settings:
             client_id=source.uuid("ROLLCALL_CLIENT_ID", "the application (client) id of the app registration"),
             vault_url=vault_url,
             secrets_file=secrets_file,
+            master_key_name=_secret_name("ROLLCALL_MASTER_KEY_NAME", source.get("ROLLCALL_MASTER_KEY_NAME") or MASTER_KEY),
             graph=source.url("ROLLCALL_GRAPH", GRAPH),
             authority=source.url("ROLLCALL_AUTHORITY", AUTHORITY),
             lease_seconds=source.whole("ROLLCALL_LEASE_SECONDS", LEASE_SECONDS, least=5, most=3600),
@@ -175,6 +178,12 @@ def _secrets(value: str) -> tuple[str, Path | None]:
             raise InputError("ROLLCALL_SECRETS", "must name a file after file:")
         return "", Path(path)
     return _checked_url("ROLLCALL_SECRETS", value), None
+
+
+def _secret_name(setting: str, value: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", value):
+        raise InputError(setting, "must be the name of a secret: letters, digits and hyphens")
+    return value
 
 
 def _tenants(value: str) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""What an entry of the audit trail consists of, and how it is chained: nothing here reads or writes.
+"""What an entry of the audit trail consists of, and how it is chained: nothing here reads or writes rows.
 
 Each entry's hash covers the hash of the one before it, and salted commitments to its actor and its details instead of these
 themselves: both are sealed, and an actor can be shredded without breaking the chain. A tag under the tenant's audit key makes
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_bytes
@@ -18,12 +18,17 @@ from typing import Any
 
 import orjson
 
+from gdpr.encryption import TenantSealer
+from sync_core.engine.context import Context
 from sync_core.errors import LostPagesError
 from sync_core.ports import Entity, Row, Sealer
 from sync_core.state.names import AUDIT
 
 HEAD, ANCHOR, WITNESS = "head", "anchor", "audit-head"
 FIRST_ROW, END_OF_ROWS = "e:", "e;"
+TENANT_ERASED = "tenant.erased"
+"""The action of the receipt after which nothing sealed before can be read."""
+
 CHAINED = ("Sequence", "At", "Action", "ActorCommitment", "DetailsCommitment", "Previous")
 """What of an entry its hash covers, in this order."""
 
@@ -84,17 +89,29 @@ def commitment_to(part: Mapping[str, Any]) -> str:
     return commitment(_packed(part["salt"], part["content"]))
 
 
-def opened(sealer: Sealer, entity: Entity, name: str) -> dict[str, Any] | None:
+def opened(sealers: Sequence[Sealer], entity: Entity, name: str) -> dict[str, Any] | None:
     """A sealed part as {"salt": ..., "content": ...}; None when it was shredded or cannot be opened any more."""
     sealed = entity.values.get(name)
     if not isinstance(sealed, bytes):
         return None
-    try:
-        plain = sealer.open(sealed, place=sealed_place(entity.partition, entity.row, name))
-    except LostPagesError:
-        return None
-    part: dict[str, Any] = orjson.loads(plain)
-    return part
+    for sealer in sealers:
+        try:
+            part: dict[str, Any] = orjson.loads(sealer.open(sealed, place=sealed_place(entity.partition, entity.row, name)))
+        except LostPagesError:
+            continue
+        return part
+    return None
+
+
+async def sealers_of(context: Context, tenant: str) -> tuple[Sealer, Sealer]:
+    """What opens the parts of entries: the tenant's data key, and for what outlives it a key made of the trail's own."""
+    lasting = lasting_sealer(tenant, await context.keyring.audit_key(tenant))
+    return (await context.keyring.keys(tenant)).sealer, lasting
+
+
+def lasting_sealer(tenant: str, audit_key: bytes) -> Sealer:
+    """Seals what can be read as long as the trail."""
+    return TenantSealer(tenant, hmac.new(audit_key, b"receipts", hashlib.sha256).digest())
 
 
 def tag_of(audit_key: bytes, text: str) -> str:

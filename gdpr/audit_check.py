@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gdpr.audit_chain import (
     ANCHOR,
     CHAINED,
+    END_OF_ROWS,
+    FIRST_ROW,
     HEAD,
     ORIGIN,
+    TENANT_ERASED,
     WITNESS,
     Link,
     commitment_to,
@@ -17,11 +21,12 @@ from gdpr.audit_chain import (
     is_genuine,
     link_of,
     opened,
+    sealers_of,
     tag_of,
 )
 from gdpr.audit_trail import stored_entries
 from sync_core.engine.context import Context
-from sync_core.ports import Entity, Sealer
+from sync_core.ports import Compare, Entity, Sealer
 from sync_core.state.names import AUDIT, TENANTS
 
 MOST_FAULTS = 100
@@ -60,7 +65,13 @@ class Verdict:
 
 async def verify(context: Context, tenant: str, *, known: Link | None = None) -> Verdict:
     """Read the whole trail and check it. `known` is a place that an earlier export or verdict named: it must still be there."""
-    sealer, audit_key = (await context.keyring.keys(tenant)).sealer, await context.keyring.audit_key(tenant)
+    sealers, audit_key = await sealers_of(context, tenant), await context.keyring.audit_key(tenant)
+    erased = [
+        entity.row
+        async for entity in context.tables.query(
+            AUDIT, tenant, start=FIRST_ROW, end=END_OF_ROWS, where=Compare("Action", "eq", TENANT_ERASED), select=()
+        )
+    ]
     # the ends first: entries that are added while we read come after them
     witness = await context.tables.get(TENANTS, tenant, WITNESS)
     head = await context.tables.get(AUDIT, tenant, HEAD)
@@ -85,7 +96,9 @@ async def verify(context: Context, tenant: str, *, known: Link | None = None) ->
         here = int(entity.row.rpartition(":")[2])
         if here > expected:
             _note_missing(verdict, expected, here - 1)
-        problem = _problem(entity, here, sealer, audit_key)
+        # the tenant's data key was destroyed after these: what it sealed nobody can read
+        readable = not erased or entity.row >= max(erased)
+        problem = _problem(entity, here, sealers, audit_key, readable=readable)
         if problem is not None:
             verdict.note(here, *problem)
         elif here == expected and previous and entity.values.get("Previous") != previous:
@@ -103,7 +116,7 @@ async def verify(context: Context, tenant: str, *, known: Link | None = None) ->
     return verdict
 
 
-def _problem(entity: Entity, here: int, sealer: Sealer, audit_key: bytes) -> tuple[str, str] | None:
+def _problem(entity: Entity, here: int, sealers: Sequence[Sealer], audit_key: bytes, *, readable: bool) -> tuple[str, str] | None:
     values = entity.values
     absent = [name for name in (*CHAINED, "Hash", "Tag") if name not in values]
     if absent:
@@ -119,7 +132,9 @@ def _problem(entity: Entity, here: int, sealer: Sealer, audit_key: bytes) -> tup
             if name == "Details":
                 return "changed", "its details are gone"
             continue
-        part = opened(sealer, entity, name)
+        part = opened(sealers, entity, name)
+        if part is None and not readable:
+            continue
         if part is None:
             return "changed", f"its {name.lower()} cannot be opened"
         if commitment_to(part) != values[f"{name}Commitment"]:

@@ -28,12 +28,14 @@ from gdpr.audit_chain import (
     actor_tag,
     commitment,
     hash_of,
+    lasting_sealer,
     link_of,
     named,
     opened,
     row_of,
     salted,
     sealed_place,
+    sealers_of,
     tag_of,
     time_of,
 )
@@ -72,19 +74,22 @@ async def record(
     before: object = None,
     after: object = None,
     once: str = "",
+    outlives: bool = False,
 ) -> Link:
     """Append an entry and return its place.
 
     `action` is two or more words such as "sync.replaced"; `subject` names what it was done to, by ids. Of settings, `before` and
     `after` (mappings of JSON values) are kept where they differ, and only the names of the fields when that is too large. All of
-    this but time and action is sealed. With `once`, a name for this very event, a repetition returns the first one's place.
+    this but time and action is sealed. With `once`, a name for this very event, a repetition returns the first one's place. What
+    `outlives` the tenant can be read when its data key is destroyed: nothing personal may be in it.
 
     Raises InputError for an unusable action, ConflictError when too many write at the same time.
     """
     if not _ACTION.fullmatch(action):
         raise InputError("action", "must be words joined by dots, such as sync.replaced")
     tables = context.tables
-    sealer, audit_key = (await context.keyring.keys(tenant)).sealer, await context.keyring.audit_key(tenant)
+    audit_key = await context.keyring.audit_key(tenant)
+    sealer = lasting_sealer(tenant, audit_key) if outlives else (await context.keyring.keys(tenant)).sealer
     marker = _ONCE + tag_of(audit_key, f"once|{once}") if once else ""
     who = salted({"kind": actor.kind, "id": actor.id, "home": actor.home})
     what = salted({"subject": subject, **_difference(before, after)})
@@ -137,9 +142,9 @@ async def newest_link(tables: Tables, tenant: str) -> Link | None:
 
 async def entries(context: Context, tenant: str, *, after: int = 0) -> AsyncIterator[Entry]:
     """The entries after a sequence number, the oldest first, each as far as it can be opened."""
-    sealer = (await context.keyring.keys(tenant)).sealer
+    sealers = await sealers_of(context, tenant)
     async for entity in stored_entries(context.tables, tenant, after=after):
-        who, what = opened(sealer, entity, "Actor"), opened(sealer, entity, "Details")
+        who, what = opened(sealers, entity, "Actor"), opened(sealers, entity, "Details")
         yield Entry(
             sequence=link_of(entity).sequence,
             at=time_of(entity),
@@ -156,7 +161,7 @@ async def export(context: Context, tenant: str) -> AsyncIterator[bytes]:
     `hash` is the SHA-256 of the chained values as a compact JSON array in the order of `chained`; a commitment is that of the
     part {"content", "salt"} as compact JSON with sorted keys.
     """
-    sealer = (await context.keyring.keys(tenant)).sealer
+    sealers = await sealers_of(context, tenant)
     anchor, head = await context.tables.get(AUDIT, tenant, ANCHOR), await context.tables.get(AUDIT, tenant, HEAD)
     start, end = (link_of(place) if place is not None else ORIGIN for place in (anchor, head))
     chained = [_camel(name) for name in CHAINED]
@@ -164,7 +169,7 @@ async def export(context: Context, tenant: str) -> AsyncIterator[bytes]:
     async for entity in stored_entries(context.tables, tenant, after=start.sequence):
         values = {_camel(name): entity.values.get(name) for name in (*CHAINED, "Hash", "Tag")}
         values["at"] = time_of(entity).isoformat(timespec="microseconds")
-        yield _line({**values, "actor": opened(sealer, entity, "Actor"), "details": opened(sealer, entity, "Details")})
+        yield _line({**values, "actor": opened(sealers, entity, "Actor"), "details": opened(sealers, entity, "Details")})
 
 
 async def shred_actor(context: Context, tenant: str, actor: Actor) -> int:

@@ -102,13 +102,14 @@ DATA_MAP: tuple[Stored, ...] = (
         {
             "Settings": Category.SETTINGS,
             **dict.fromkeys(("DataKey", "FormerDataKey", "NextDataKey"), Category.KEY),
-            **dict.fromkeys(("FingerprintKey", "SuppressionKey", "AuditKey"), Category.KEY),
+            **dict.fromkeys(("FingerprintKey", "SuppressionKey"), Category.KEY),
             "Hash": Category.HASH,
             "By": Category.ACTOR,
             **dict.fromkeys(("Url", "Key", "PreviousKey"), Category.SETTINGS),
             **_plain(
                 "At", "Region", "Roles", "Findings", "Kinds", "PreviousUntil", "DeliveredAt", "FailedAt", "Problem", "GivenUp"
             ),
+            **_plain("RotatedAt", "Cursor"),
             **_plain("Stopped", "MasterKey", "Epoch", "Sequence", "Tag", "Until", "Used", "Scope", "ReadAt"),
         },
         frozenset({"Settings", "Url", "Key", "PreviousKey"}),
@@ -271,8 +272,9 @@ DATA_MAP: tuple[Stored, ...] = (
         {
             "Actor": Category.ACTOR,
             "Details": Category.SETTINGS,
+            "AuditKey": Category.KEY,
             **dict.fromkeys(("ActorTag", "ActorCommitment", "DetailsCommitment", "Previous", "Hash", "Tag"), Category.HASH),
-            **_plain("Sequence", "At", "Action"),
+            **_plain("Sequence", "At", "Action", "MasterKey"),
         },
         frozenset({"Actor", "Details"}),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gdpr import rotation
 from gdpr.privacy_queue import look_after_requests
 from gdpr.retention import purge_expired, tenants_with_data
 from sync_core import messages
@@ -18,3 +19,6 @@ async def purge_tenant(context: Context, message: messages.PurgeTenant) -> None:
     """Delete what of the tenant's has outlived its retention. Repeatable."""
     await purge_expired(context.tables, message.tenant, context.now())
     await look_after_requests(context, message.tenant)
+    delay = await rotation.advance(context, message.tenant)
+    if delay is not None:
+        await context.queues.send(messages.PURGE_TENANT, messages.as_dict(message), delay=delay)

@@ -41,21 +41,21 @@ _TEXT, _BYTES = b"s", b"b"
 
 
 class SealedTables:
-    """Implements Tables over others. Opening needs the tenant's keys, which stand in rows that are not sealed."""
+    """Implements Tables over those `beneath`. Opening needs the tenant's keys, which stand in rows that are not sealed."""
 
     def __init__(self, tables: Tables, keyring: Keyring) -> None:
-        self._tables = tables
+        self.beneath = tables
         self._keyring = keyring
 
     async def close(self) -> None:
         """Close the connections of the tables beneath."""
-        closing = getattr(self._tables, "close", None)
+        closing = getattr(self.beneath, "close", None)
         if closing is not None:
             await closing()
 
     async def get(self, table: str, partition: str, row: str) -> Entity | None:
         """See Tables. Raises LostPagesError when a value cannot be opened."""
-        entity = await self._tables.get(table, partition, row)
+        entity = await self.beneath.get(table, partition, row)
         return None if entity is None else await self._opened(table, entity)
 
     async def query(
@@ -70,7 +70,7 @@ class SealedTables:
     ) -> AsyncIterator[Entity]:
         """See Tables. Raises LostPagesError when a value cannot be opened."""
         _check(table, where)
-        async for entity in self._tables.query(table, partition, start=start, end=end, where=where, select=select):
+        async for entity in self.beneath.query(table, partition, start=start, end=end, where=where, select=select):
             yield await self._opened(table, entity)
 
     async def scan(
@@ -85,7 +85,7 @@ class SealedTables:
     ) -> AsyncIterator[Entity]:
         """See Tables. A row that cannot be opened is left out: one tenant's lost key must not stop the others."""
         _check(table, where)
-        rows = self._tables.scan(
+        rows = self.beneath.scan(
             table, partitions_from=partitions_from, partitions_to=partitions_to, where=where, select=select, limit=limit
         )
         async for entity in rows:
@@ -100,7 +100,7 @@ class SealedTables:
         """See Tables."""
         names = SEALED.get(table)
         if names is None:
-            return await self._tables.commit(table, partition, writes)
+            return await self.beneath.commit(table, partition, writes)
         sealed: list[Write] = []
         for write in writes:
             if isinstance(write, Remove) or names.isdisjoint(write.values):
@@ -108,7 +108,7 @@ class SealedTables:
             else:
                 sealer = (await self._keyring.keys(_tenant(partition))).sealer
                 sealed.append(_sealed(sealer, table, partition, write, names))
-        return await self._tables.commit(table, partition, sealed)
+        return await self.beneath.commit(table, partition, sealed)
 
     async def _opened(self, table: str, entity: Entity) -> Entity:
         names = SEALED.get(table, frozenset()) & entity.values.keys()

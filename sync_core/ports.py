@@ -200,6 +200,9 @@ class Sealer(Protocol):
     def open(self, sealed: bytes, *, place: str) -> bytes:
         """The plain bytes. Raises LostPagesError when they cannot be had (wrong key, wrong place, damaged)."""
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether something was sealed under the key that is used now."""
+
 
 @dataclass(frozen=True, slots=True)
 class TenantKeys:

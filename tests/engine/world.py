@@ -12,6 +12,7 @@ import httpx
 from cloud.graph.credentials import Application, ClientSecret
 from cloud.graph.graph import Graph
 from gdpr import privacy_queue
+from gdpr import purge as gdpr_purge
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
 from local.clock import VirtualClock
@@ -39,6 +40,7 @@ STEPS = {
     messages.SYNC_START: (messages.SyncStart, start.start_run),
     messages.SYNC_CHUNK: (messages.SyncChunk, chunk.run_chunk),
     messages.RUN_CHECK: (messages.RunCheck, closing.check_run),
+    messages.PURGE_TENANT: (messages.PurgeTenant, gdpr_purge.purge_tenant),
     messages.PRIVACY_REQUESTS: (messages.PrivacyStep, privacy_queue.take_steps),
 }
 

@@ -151,8 +151,8 @@ class Endpoints:
         """Declare a read. Options: see `declare`."""
         return self.declare("GET", route, roles=roles, **options)
 
-    def post(self, route: str, *, roles: Roles, audits: str, **options: Any) -> Callable[[Handler], Handler]:
-        """Declare a POST."""
+    def post(self, route: str, *, roles: Roles, audits: str = "", **options: Any) -> Callable[[Handler], Handler]:
+        """Declare a POST: one that is audited, or one that only `reads` what should not be asked for in an address."""
         return self.declare("POST", route, roles=roles, audits=audits, **options)
 
     def put(self, route: str, *, roles: Roles, audits: str, **options: Any) -> Callable[[Handler], Handler]:
@@ -174,6 +174,7 @@ class Endpoints:
         *,
         roles: Roles,
         audits: str = "",
+        reads: bool = False,
         status: int = 200,
         also: tuple[int, ...] = (),
         accepts: tuple[str, ...] = (JSON,),
@@ -185,9 +186,9 @@ class Endpoints:
     ) -> Callable[[Handler], Handler]:
         """Declare an endpoint.
 
-        `also` lists further statuses of success, `accepts` the media types of the body and `largest` its bytes, `produces` the
-        media type of the answer; `connected=False` lets in callers whose tenant is not connected (yet). Raises TypeError for a
-        declaration that does not say enough.
+        `reads` is for a POST that changes nothing. `also` lists further statuses of success, `accepts` the media types of the
+        body and `largest` its bytes, `produces` the media type of the answer; `connected=False` lets in callers whose tenant
+        is not connected (yet). Raises TypeError for a declaration that does not say enough.
         """
 
         def declaring(handler: Handler) -> Handler:
@@ -218,6 +219,8 @@ class Endpoints:
                 answer=answer,
                 audits_itself="audit" in wanted,
             )
+            if not endpoint.audits and not (reads or method == "GET"):
+                raise TypeError(f"{method} {route}: say in `audits` how the audit trail names it")
             _check(endpoint, wanted)
             self.declared.append(endpoint)
             self._serve(endpoint)
@@ -243,8 +246,6 @@ def _check(endpoint: Endpoint, wanted: list[str]) -> None:
     where = f"{endpoint.method} {endpoint.route}"
     if not endpoint.roles:
         raise TypeError(f"{where}: nobody may call it")
-    if endpoint.method != "GET" and not endpoint.audits:
-        raise TypeError(f"{where}: say in `audits` how the audit trail names it")
     if endpoint.roles == ANYONE and (endpoint.idempotent or (endpoint.audits and not endpoint.audits_itself)):
         raise TypeError(
             f"{where}: nobody is signed in: it has to write its entries by itself, and nothing can be remembered for it"

@@ -11,6 +11,8 @@ from api.signin.errors import SignInError
 from sync_core.errors import (
     ConflictError,
     InputError,
+    MailboxError,
+    MailboxGoneError,
     NotFoundError,
     ParkedError,
     RollcallError,
@@ -95,6 +97,10 @@ def problem_of(error: RollcallError) -> ProblemError:
             return ProblemError(
                 409, "tenant_stopped", f"Microsoft 365 refuses us ({reason}): check the connection and consent anew if need be"
             )
+        case MailboxGoneError():
+            return ProblemError(404, "not_found", "There is no such mailbox: check the ids in the path")
+        case MailboxError(reason=reason):
+            return ProblemError(409, "mailbox_unreachable", f"Microsoft 365 does not let us into this mailbox: {reason}")
         case ParkedError(delay=delay):
             return _unavailable(max(1, round(delay)))
         case TransientError():

@@ -9,6 +9,7 @@ from pydantic import BaseModel, RootModel
 
 from api import (
     connection,
+    lookups,
     me,
     partners,
     previews,
@@ -49,6 +50,7 @@ async def openapi(call: Call) -> Document:  # noqa: ARG001 - every handler takes
 GROUPS = (
     about,
     syncs.endpoints,
+    lookups.endpoints,
     previews.endpoints,
     runs.endpoints,
     sources.endpoints,

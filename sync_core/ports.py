@@ -227,6 +227,18 @@ class Keyring(Protocol):
 # --- Microsoft 365 -----------------------------------------------------------------------------------------------------
 
 
+FoundKind = Literal["people", "groups", "shared_mailboxes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object of the directory as one chooses it: by name and address."""
+
+    id: str
+    name: str
+    mail: str
+
+
 class Directory(Protocol):
     """One tenant's directory."""
 
@@ -251,6 +263,9 @@ class Directory(Protocol):
 
     async def nested_groups(self, group: str) -> list[str]:
         """The ids of all groups inside a group, at any depth. Raises SourceError when there is no such group."""
+
+    async def search(self, kind: FoundKind, start: str, most: int) -> list[Found]:
+        """At most `most` objects whose names or addresses start like this, for somebody to choose from."""
 
 
 class Mailboxes(Protocol):

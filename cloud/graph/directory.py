@@ -19,9 +19,15 @@ from sync_core import org_contacts
 from sync_core.directory import SELECT
 from sync_core.errors import DeltaExpiredError, SourceError
 from sync_core.model import SourcePage, Spent
-from sync_core.ports import Clock, Directory
+from sync_core.ports import Clock, Directory, Found, FoundKind
 
 PAGE = 999
+_PEOPLE = ("displayName", "givenName", "surname", "mail", "userPrincipalName")
+_SEARCHED: dict[FoundKind, tuple[str, tuple[str, ...]]] = {
+    "people": ("users", _PEOPLE),
+    "groups": ("groups", ("displayName", "mail")),
+    "shared_mailboxes": ("users", _PEOPLE),
+}
 
 
 class GraphDirectory(Directory):
@@ -63,6 +69,21 @@ class GraphDirectory(Directory):
                 raise SourceError("a page links to where it should not")
             url = following
         return found
+
+    async def search(self, kind: FoundKind, start: str, most: int) -> list[Found]:
+        """Objects whose names or addresses start like this, in the order in which Graph finds them.
+
+        Shared mailboxes are accounts in which nobody can sign in. `startsWith` on these properties takes no ConsistencyLevel:
+        https://learn.microsoft.com/graph/aad-advanced-queries.
+        """
+        collection, names = _SEARCHED[kind]
+        literal = start.replace("'", "''")
+        condition = " or ".join(f"startswith({name},'{literal}')" for name in names)
+        if kind == "shared_mailboxes":
+            condition = f"accountEnabled eq false and ({condition})"
+        query = f"$select=id,displayName,mail&$top={most}&$filter={quote(condition, safe='')}"
+        page = await self._page(f"{self._client.base_url}/{collection}?{query}")
+        return [Found(raw["id"], raw.get("displayName") or "", raw.get("mail") or "") for raw in page["value"]]
 
     async def _delta(self, query: str, delta_link: str | None) -> AsyncIterator[SourcePage]:
         if delta_link is not None and not self._client.owns(delta_link):

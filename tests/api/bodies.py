@@ -19,12 +19,15 @@ BODIES: dict[str, Any] = {
     "replace_sync": DEFINITION,
     "patch_sync": {"name": "Patched"},
     "preview_definition": {"definition": DEFINITION},
+    "search_directory": {"kind": "people", "starts_with": "Person"},
+    "grant_partner": {"roles": ["Rollcall.Viewer"]},
     "put_upload": FILE,
     "put_item": PERSON,
     "replace_items": {"items": [{"id": "1", **PERSON}]},
     "replace_settings": {"default_country": "FR"},
     "choose_list": {"choice": "on"},
 }
+NOBODY = "00000000-0000-4000-8000-00000000000f"
 UPLOAD, SOURCE, ITEM = "partners", "crm", "4711"
 
 
@@ -44,4 +47,4 @@ async def furnish(context: Context, tenant: str = TENANT) -> None:
 
 def ids(run: str) -> dict[str, str]:
     """The ids in routes, by the names of the parameters."""
-    return {"sync": SYNC, "run": run, "upload": UPLOAD, "source": SOURCE, "key": ITEM}
+    return {"sync": SYNC, "run": run, "upload": UPLOAD, "source": SOURCE, "key": ITEM, "mailbox": NOBODY, "partner": NOBODY}

@@ -15,7 +15,7 @@ from api.principal import Role
 from api.problems import ProblemError
 from gdpr.audit_chain import Actor
 from gdpr.audit_trail import entries
-from sync_core.errors import ConflictError, MailboxError, NotFoundError, ParkedError, Reason
+from sync_core.errors import ConflictError, MailboxError, NotFoundError, ParkedError, Reason, SourceError
 from sync_core.state.names import ANSWERS
 from tests.api.client import OBJECT_ID, Client
 from tests.engine.world import TENANT, World
@@ -184,7 +184,8 @@ async def test_lost_updates_are_asked_about(admin: Client) -> None:
         (NotFoundError("this thing does not exist"), 404, "not_found"),
         (ConflictError(), 409, "conflict"),
         (ParkedError("later", delay=77.4), 503, "unavailable"),
-        (MailboxError(Reason.NO_MAILBOX, "code"), 502, "microsoft_365"),
+        (MailboxError(Reason.NO_MAILBOX, "code"), 409, "mailbox_unreachable"),
+        (SourceError("code"), 502, "microsoft_365"),
         (ProblemError(410, "gone_for_good", "Take another"), 410, "gone_for_good"),
         (ValueError("secret of somebody"), 500, "internal_error"),
     ],

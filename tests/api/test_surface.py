@@ -17,12 +17,13 @@ from api.openapi import document
 from api.principal import Role
 from gdpr.audit_trail import entries
 from local.host.functions import read_functions
+from local.m365.tenant import App
 from sync_core.definition import TenantSettings
 from sync_core.engine import admin as tenants
 from sync_core.engine import runs
 from tests.api.bodies import BODIES, body_of, furnish, ids
 from tests.api.client import Answer, Client
-from tests.engine.world import SYNC, TENANT, World
+from tests.engine.world import CLIENT, SECRET, SYNC, TENANT, World
 
 OTHER = "22222222-2222-4333-8444-555555555555"
 ENDPOINTS = surface.endpoints()
@@ -79,11 +80,13 @@ async def test_nobody_gets_in_without_a_token_or_a_role(admin: Client, endpoint:
 
 @named(WITH_IDS)
 async def test_what_belongs_to_another_tenant_does_not_exist(admin: Client, world: World, endpoint: Endpoint) -> None:
+    world.cloud.add_tenant(OTHER, "Other", App(CLIENT, SECRET.decode()))
     await tenants.connect_tenant(world.context, OTHER, TenantSettings())
+    mailbox = world.hire("Somebody Here")
     await furnish(world.context)
     run = await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
     before = await everything(world, TENANT)
-    answer = await send(replace(admin, tenant=OTHER), endpoint, ids(run))
+    answer = await send(replace(admin, tenant=OTHER), endpoint, ids(run) | {"mailbox": mailbox})
     if not {"sync", "run"}.isdisjoint(endpoint.path.model_fields if endpoint.path else ()) or endpoint.method == "GET":
         assert (answer.status, answer.code) == (404, "not_found")
     else:  # names that each tenant gives by itself

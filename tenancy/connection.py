@@ -22,11 +22,12 @@ from sync_core.errors import (
     TenantError,
     TransientError,
 )
+from sync_core.kinds import CONTACTS
 from sync_core.ports import Put
 from sync_core.state.names import TENANTS
 from sync_core.state.tenants import load_tenant, save_tenant
 from tenancy import residency, states
-from tenancy.features import ALWAYS, NEEDS, Feature
+from tenancy.features import NEEDS, Feature
 from tenancy.refusals import ConnectionRefusedError, explained
 from tenancy.services import Tenancy
 
@@ -141,14 +142,17 @@ async def load_connection(tenancy: Tenancy, tenant: str) -> Connection | None:
 
 def features_of(definitions: Iterable[SyncDefinition]) -> list[Feature]:
     """What these syncs need, in the order of the table."""
-    needed = set(ALWAYS)
+    needed = {Feature.DIRECTORY}
     for definition in definitions:
+        needed.add(Feature.CONTACTS if definition.kind is CONTACTS else Feature.CALENDARS)
         values = definition.model_dump(mode="json")
         needed |= {_KINDS[source["kind"]] for source in values["sources"] if source["kind"] in _KINDS}
         if _names_groups(values):
             needed.add(Feature.GROUPS)
         if _wants_photos(values):
             needed.add(Feature.PHOTOS)
+    if needed == {Feature.DIRECTORY}:
+        needed.add(Feature.CONTACTS)
     return [feature for feature in NEEDS if feature in needed]
 
 

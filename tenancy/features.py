@@ -44,6 +44,7 @@ class Need:
 
 _DIRECTORY_WIDE = frozenset({"Directory.Read.All", "Directory.ReadWrite.All"})
 _FOLDER = "/users/{id}/contactfolders/{id}"
+_CALENDAR = "/users/{id}/calendars/{id}"
 
 NEEDS: dict[Feature, Need] = {
     Feature.DIRECTORY: Need(
@@ -68,8 +69,10 @@ NEEDS: dict[Feature, Need] = {
             f"GET {_FOLDER}/contacts/delta",
             "GET /users/{id}/contacts/{id}",
             "PATCH /users/{id}/contacts/{id}",
-            "DELETE /users/{id}/contacts/{id}",
-            "POST /users/{id}/contacts/{id}/permanentdelete",
+            f"PATCH {_FOLDER}/contacts/{{id}}",
+            f"DELETE {_FOLDER}/contacts/{{id}}",
+            f"POST {_FOLDER}/contacts/{{id}}/permanentdelete",
+            "PUT /users/{id}/contacts/{id}/photo/$value",
         ),
         scopable=True,
     ),
@@ -101,19 +104,32 @@ NEEDS: dict[Feature, Need] = {
     Feature.PHOTOS: Need(
         "ProfilePhoto.Read.All",
         "people's photos on their contacts",
-        ("GET /users/{id}/photo",),
+        ("GET /users/{id}/photo", "GET /users/{id}/photos/{id}/$value"),
         others=frozenset({"User.Read.All", "User.ReadWrite.All", "ProfilePhoto.ReadWrite.All"}),
     ),
     Feature.CALENDARS: Need(
         "Calendars.ReadWrite",
         "shared calendars, and their copy in each mailbox",
-        ("GET /users/{id}/calendars",),
+        (
+            "GET /users/{id}/calendar",
+            "GET /users/{id}/calendars",
+            "POST /users/{id}/calendars",
+            f"PATCH {_CALENDAR}",
+            f"DELETE {_CALENDAR}",
+            f"GET {_CALENDAR}/calendarview",
+            f"GET {_CALENDAR}/calendarview/delta",
+            f"GET {_CALENDAR}/events",
+            f"POST {_CALENDAR}/events",
+            f"PATCH {_CALENDAR}/events/{{id}}",
+            f"DELETE {_CALENDAR}/events/{{id}}",
+            f"POST {_CALENDAR}/events/{{id}}/permanentdelete",
+            "GET /users/{id}/events/{id}",
+            "GET /users/{id}/events/{id}/calendar",
+        ),
         scopable=True,
     ),
 }
-"""By feature, in the order in which they are shown. DIRECTORY and CONTACTS are needed by every sync, the others by some."""
-
-ALWAYS = (Feature.DIRECTORY, Feature.CONTACTS)
+"""By feature, in the order in which they are shown. DIRECTORY is needed by every sync, the others by some."""
 
 FORBIDDEN = "Mail."
 """How permissions begin that this product never wants: they open people's mail."""

@@ -242,7 +242,7 @@ class SyncDefinition(_Strict):
             raise ValueError("need the name of a calendar in `folder`: events never go among the user's own")
         return value
 
-    @field_validator("selection", "fields", "events", "on_user_edit")
+    @field_validator("selection", "fields", "photos", "events", "on_user_edit")
     @classmethod
     def _fits_the_kind(cls, value: object, info: ValidationInfo) -> object:
         sources = info.data.get("sources", ())
@@ -250,7 +250,7 @@ class SyncDefinition(_Strict):
         if info.field_name == "events":
             if value is not None and sources and not calendars:
                 raise ValueError("is for calendars")
-        elif calendars and value not in (Selection(), Fields(), "overwrite"):
+        elif calendars and value not in (Selection(), Fields(), "none", "overwrite"):
             raise ValueError("is for people: what becomes of events is told by `events`")
         return value
 

@@ -35,6 +35,13 @@ def _inside_base64(plain: bytes) -> Iterator[bytes]:
         yield encoded[first:last].lower()
 
 
+def found_bytes(secret: bytes, content: bytes) -> bool:
+    """Whether bytes stand in `content`, as they are, in hexadecimal or in base64."""
+    lower = content.lower()
+    forms = (secret.hex().encode(), *_inside_base64(secret))
+    return secret in content or any(form in lower for form in forms)
+
+
 def found(canaries: Iterable[str], content: bytes) -> list[str]:
     """Those of the texts that stand in `content` in any form, without regard to case."""
     lower = content.lower()

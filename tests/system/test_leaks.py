@@ -26,6 +26,7 @@ from local.host import FunctionsHost, HostSettings, QueueSettings
 from local.m365.entra.apps import Automation
 from local.m365.entra.minting import mint
 from local.m365.faults import Fault, FaultKind
+from local.m365.photos import drawn
 from local.m365.server import Server
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant
@@ -33,12 +34,13 @@ from sync_core.contacts import OWNED_FIELDS
 from sync_core.directory import SELECT
 from sync_core.errors import InputError, LostPagesError
 from sync_core.ports import Put
+from sync_core.sources.images import photo_of
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import LEDGERS, SNAPSHOTS, SOURCES, TENANTS, partition
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import SourceStore
 from tests.engine import world as memory
-from tests.system.canaries import found
+from tests.system.canaries import found, found_bytes
 from tests.system.machine import CLIENT, CLIENT_SECRET, ROBOT, TENANT, make_secrets, settings
 
 CONTROL = "Kontrollkanarie äöü"
@@ -62,6 +64,7 @@ CANARIES = {
     "proxyAddresses": "buchfinkalias@girlitz.example",
     "onPremisesExtensionAttributes": "Wendehalsattribut",
 }
+FACE = 20261122
 PRIVATE = {"displayName": "Tante Rotkehlchenprivat", "personalNotes": "Heckenbraunellengeheimnis"}
 PLAIN = {
     "id",
@@ -140,16 +143,20 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
             await ask("GET", f"runs/{started['run']}/mailboxes")
             return cast("dict[str, Any]", state)
 
-        definition = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}}
+        definition = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}, "photos": "240x240"}
         await ask("POST", "syncs", {"sync": "people", "definition": definition})
         users = [
             tenant.add_user({**canary_user(), "userPrincipalName": f"n{n}.{CANARIES['userPrincipalName']}"}) for n in range(3)
         ]
+        for user in users:
+            tenant.set_photo(user, FACE)
         tenant.set_mailbox_state(users[2], "outOfScope")
         box = tenant.mailbox(users[0])
         box.create(box.contacts, {"displayName": PRIVATE["displayName"], "personalNotes": PRIVATE["personalNotes"]}, {})
         cloud.faults.add(Fault(FaultKind.LOST, times=1, method="POST", path="/contacts"))
-        assert (await run())["counts"]["created"] >= 6
+        first = (await run())["counts"]
+        assert first["created"] >= 6
+        assert first["photos"] >= 6
 
         tenant.change_user(users[0], {"department": f"{CANARIES['department']} neu"})
         cloud.faults.add(Fault(FaultKind.ERROR, times=1, status=400, code="ErrorInvalidRequest", method="PATCH"))
@@ -213,6 +220,10 @@ async def test_no_personal_data_leaves_the_encrypted_tables(
     assert found(ALL, b"\n".join([*record.parts, waiting])) == []
     assert found(ALL, logs) == []
     assert found(ALL, rows) == []
+    for photo in (drawn(FACE, 240), photo_of(drawn(FACE, 240), 240)):
+        face = photo[-90:-30]  # of the picture, behind what all JPEGs begin with
+        assert found_bytes(face, b"before" + b64encode(b"xy" + photo))
+        assert not any(found_bytes(face, part) for part in (files, logs, rows, waiting, *record.parts))
 
 
 def write_control(storage: Azurite) -> tuple[bytes, bytes]:

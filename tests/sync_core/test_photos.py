@@ -1,0 +1,135 @@
+"""When photos are looked at, and what becomes of those of contacts."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core import planning
+from sync_core.contacts import item_of
+from sync_core.fingerprints import PHOTO
+from sync_core.marks import FINGERPRINT_PROPERTY
+from sync_core.model import Held, Item, Update
+from sync_core.photos import REFUSED, Known, is_due, is_expired, is_old, is_owed, is_to_go, photo_of, proven, remade, steps
+from tests.sync_core.people import FINGERPRINTER
+
+NOW = datetime(2026, 11, 2, 1, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def item(photo: str | None, *, department: str = "Sales", key: str = "u:1") -> Item:
+    user = {"id": "1", "displayName": "Ann Lee", "department": department}
+    whose = ("1", photo) if photo else ("", photo)
+    return item_of(user, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country=None, key=key, photo=whose)
+
+
+def mark_in(body: bytes) -> str:
+    (mark,) = [
+        entry["value"] for entry in orjson.loads(body)["singleValueExtendedProperties"] if entry["id"] == FINGERPRINT_PROPERTY
+    ]
+    return str(mark)
+
+
+@given(st.uuids().map(str), st.integers(0, 400))
+def test_each_person_has_one_day_a_week(user: str, start: int) -> None:
+    began = NOW + start * DAY
+    looked = began
+    days = []
+    for day in range(1, 22):
+        now = began + day * DAY
+        if is_due(Known("v", "n", looked, began), user, now):
+            days.append(day)
+            looked = now
+    assert 1 <= days[0] <= 7
+    assert {later - earlier for earlier, later in itertools.pairwise(days)} == {7}
+    assert not is_due(Known("v", "n", looked, began), user, looked + timedelta(hours=2))
+
+
+@given(st.uuids().map(str))
+def test_contents_are_read_anew_in_time(user: str) -> None:
+    known = Known("v", "n", NOW, NOW)
+    old = next(day for day in range(100) if is_old(known, user, NOW + day * DAY))
+    assert 45 <= old <= 55
+    assert not is_expired(known, NOW + old * DAY)
+    assert is_expired(known, NOW + 57 * DAY)
+
+
+def test_who_was_refused_is_asked_again_the_next_day() -> None:
+    assert is_due(Known(REFUSED, "", NOW, NOW), "anybody", NOW + DAY)
+    assert Known(REFUSED, "", NOW, NOW).photo is None
+
+
+def test_whose_photo_a_person_has() -> None:
+    assert photo_of("u:1", {"1": "a"}) == ("1", "a")
+    assert photo_of("u:1+u:2", {"1": "", "2": "b"}) == ("2", "b")
+    assert photo_of("c:9+u:1", {"1": ""}) == ("", "")
+    assert photo_of("c:9", {}) == ("", "")
+    assert photo_of("u:1", {}) == ("", None)
+    assert photo_of("u:1", {"1": None}) == ("", None)
+    assert photo_of("u:1+u:2", {"1": None, "2": "b"}) == ("2", "b")
+
+
+PHOTOS = st.sampled_from([None, "", "a", "b"])
+
+
+@given(PHOTOS, PHOTOS, st.booleans(), st.booleans(), st.booleans())
+def test_what_is_done_about_a_photo(before: str | None, after: str | None, doubt: bool, edited: bool, rekeyed: bool) -> None:
+    was = item(before)
+    there = FINGERPRINTER.doubting_photo(was.fingerprint) if doubt and before else was.fingerprint
+    wanted = item(after, department="Legal" if edited else "Sales", key="u:1+u:2" if rekeyed else "u:1")
+    held = {"u:1": Held("id", there)}
+    plan = planning.in_place(planning.plan({wanted.key: wanted}, held))
+    operations, rewritten = steps(plan, {wanted.key: wanted}, held, FINGERPRINTER)
+    final = rewritten.get(wanted.key, wanted)
+    owed, to_go = is_owed(final, there, FINGERPRINTER), is_to_go(final, there, FINGERPRINTER)
+    assert owed == (after in ("a", "b") and ((doubt and bool(before)) or after != before))
+    assert to_go == (after == "" and bool(before))
+    needed = edited or rekeyed or owed or to_go
+    assert bool(operations) == needed
+    if needed:
+        (operation,) = operations
+        assert isinstance(operation, Update)
+        assert mark_in(operation.body) == final.fingerprint
+        if after is None:
+            # nothing is known: what the contact has stays what its mark says
+            assert PHOTO not in (FINGERPRINTER.differing(final.fingerprint, there) or ())
+
+
+@given(PHOTOS, PHOTOS, st.booleans(), st.booleans())
+def test_only_what_the_ledger_knows_as_well_is_proven(mark: str | None, known: str | None, listed: bool, same_id: bool) -> None:
+    found = {"u:1": Held("id", item(mark).fingerprint)}
+    ledger = {"u:1": Held("id" if same_id else "other", item(known).fingerprint)} if listed else {}
+    result = proven(found, ledger, FINGERPRINTER)["u:1"]
+    if not mark or (listed and same_id and mark == known):
+        assert result == found["u:1"]
+    else:
+        assert result.fingerprint == FINGERPRINTER.doubting_photo(found["u:1"].fingerprint)
+        assert FINGERPRINTER.has_photo(result.fingerprint)
+
+
+def test_what_was_read_keeps_the_photo_that_was_written() -> None:
+    written = item("a").fingerprint
+    fields = orjson.loads(item(None, department="Legal").body)
+    found = FINGERPRINTER.found(fields, written=written)
+    assert FINGERPRINTER.differing(found, written) == ("department",)
+    assert FINGERPRINTER.edited(written, found) == ("department",)
+    assert FINGERPRINTER.found(fields, written=None) == FINGERPRINTER.of(fields)
+    assert FINGERPRINTER.found(fields, written=item("").fingerprint) == FINGERPRINTER.of(fields)
+
+
+def test_a_sync_without_photos_has_the_fingerprints_it_always_had() -> None:
+    assert item(None).fingerprint == item("").fingerprint
+    assert len(item("a").fingerprint) > len(item("").fingerprint)
+
+
+def test_a_contact_made_anew_has_what_the_old_one_had() -> None:
+    before = {"personalNotes": "mine", "department": "Sales", "birthday": None, "homePhones": [], "title": ""}
+    assert orjson.loads(remade(before, {"department": None, "jobTitle": "Boss"})) == {
+        "personalNotes": "mine",
+        "department": None,
+        "jobTitle": "Boss",
+    }

@@ -18,6 +18,7 @@ from sync_core.engine import folders
 from sync_core.engine.context import MAILBOXES_PER_CHUNK
 from sync_core.engine.work import BATCH
 from sync_core.errors import ConflictError, LedgerDoubtError, LostPagesError, MailboxError, TransientError
+from sync_core.kinds import EVENTS
 from sync_core.marks import key_in
 from sync_core.model import Delete, Replica
 from sync_core.ports import Mailboxes
@@ -38,7 +39,7 @@ async def clean_mailboxes(task: Task) -> None:
     request = task.request
     at_sync, _, at_mailbox = request.cursor.partition("|")
     async for sync in syncs_of(task.context, task.tenant):
-        if sync.sync < at_sync:
+        if sync.sync < at_sync or sync.definition.kind is EVENTS:
             continue
         after = at_mailbox if sync.sync == at_sync else ""
         found = [one async for one in register.all_replicas(task.context.tables, task.tenant, sync.sync) if one.mailbox > after]

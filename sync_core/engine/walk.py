@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from sync_core.engine.context import MAILBOXES_PER_CHUNK
 from sync_core.errors import MailboxError, Reason, TransientError
+from sync_core.kinds import CONTACTS, EVENTS, Kind
 from sync_core.ports import Mailboxes, MicrosoftGraph
 
 T = TypeVar("T")
@@ -29,9 +30,9 @@ class Visit(Generic[T]):
 
 
 async def visit_all(
-    graph: MicrosoftGraph, tenant: str, serve: Callable[[Mailboxes, str], Awaitable[T]]
+    graph: MicrosoftGraph, tenant: str, serve: Callable[[Mailboxes, str], Awaitable[T]], kind: Kind = CONTACTS
 ) -> AsyncIterator[Visit[T]]:
-    """Serve the mailbox of every user of the directory, twenty side by side.
+    """Serve the mailbox of every user of the directory, as far as items of this kind go, twenty side by side.
 
     Raises SourceError, TenantError and TransientError when the directory cannot be read.
     """
@@ -40,7 +41,7 @@ async def visit_all(
         users |= dict.fromkeys(user["id"] for user in page.changed)
         for gone in page.removed:
             users.pop(gone, None)
-    mailboxes = graph.mailboxes(tenant)
+    mailboxes = graph.calendars(tenant) if kind is EVENTS else graph.mailboxes(tenant)
     ids = list(users)
     for start in range(0, len(ids), MAILBOXES_PER_CHUNK):
         for visit in await asyncio.gather(*(_visit(mailboxes, one, serve) for one in ids[start : start + MAILBOXES_PER_CHUNK])):

@@ -30,7 +30,7 @@ def colour(content: bytes) -> object:
 def expected(site: Site, user: str) -> object:
     """The background of the picture that the person has now, about."""
     source = site.tenant.photos.get(user)
-    return colour(drawn(int(source.source), 240)) if source is not None else None  # type: ignore[call-overload] # all are drawn
+    return colour(drawn(int(source.source), 240)) if source is not None else None
 
 
 def wrongs(site: Site, people: list[str]) -> list[str]:

@@ -127,7 +127,7 @@ def test_a_sync_without_photos_has_the_fingerprints_it_always_had() -> None:
 
 
 def test_a_contact_made_anew_has_what_the_old_one_had() -> None:
-    before = {"personalNotes": "mine", "department": "Sales", "birthday": None, "homePhones": [], "title": ""}
+    before: dict[str, object] = {"personalNotes": "mine", "department": "Sales", "birthday": None, "homePhones": [], "title": ""}
     assert orjson.loads(remade(before, {"department": None, "jobTitle": "Boss"})) == {
         "personalNotes": "mine",
         "department": None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from base64 import b64decode
+from binascii import a2b_qp
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from sync_core.sources.files.columns import is_private, phone_kind
 from sync_core.sources.files.entries import MOST_PROBLEMS, Entry, FileError, Problem, entry
@@ -12,7 +14,12 @@ from sync_core.sources.files.entries import MOST_PROBLEMS, Entry, FileError, Pro
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BEGIN, _END = "BEGIN:VCARD", "END:VCARD"
 # The rest (pictures, keys, designs, what programs add for themselves) is nothing to us, and most of many files
-_WANTED = re.compile(r"(?:[\w-]+\.)?(?:BEGIN|END|VERSION|UID|FN|N|ORG|TITLE|EMAIL|TEL|ADR|X-ABLABEL)[;:]", re.IGNORECASE)
+_WANTED = re.compile(r"(?:[\w-]+\.)?(?:BEGIN|END|UID|FN|N|ORG|TITLE|EMAIL|TEL|ADR|X-ABLABEL)[;:]", re.IGNORECASE)
+
+_PROPERTY = re.compile(r'(?:([\w-]+)\.)?([\w-]+)((?:;(?:"[^"]*"|[^":])*)?):(.*)', re.DOTALL)
+_PARAMETER = re.compile(r';((?:"[^"]*"|[^";])*)')
+_ESCAPE = re.compile(r"\\([nN,;:\\])")
+_SEPARATED = {mark: re.compile(rf"((?:\\.?|[^{mark}\\])*)(?:{mark}|\Z)", re.DOTALL) for mark in ";,"}
 
 
 def read_vcards(text: str) -> Iterator[Entry]:
@@ -22,7 +29,7 @@ def read_vcards(text: str) -> Iterator[Entry]:
         found = None
         try:
             found = _person(card)
-        except Exception:  # the library lets out whatever it stumbles over, with the text it stumbled over
+        except (ValueError, LookupError):
             problems.append(Problem(f"card {number}", "cannot be read"))
         if len(problems) >= MOST_PROBLEMS:
             break
@@ -32,7 +39,7 @@ def read_vcards(text: str) -> Iterator[Entry]:
         raise FileError(problems[:MOST_PROBLEMS])
 
 
-def _cards(text: str, problems: list[Problem]) -> Iterator[tuple[int, str]]:
+def _cards(text: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
     """The single cards, of each only the lines that are wanted. What is between cards or not closed is noted."""
     number = depth = 0
     lines: list[str] = []
@@ -54,67 +61,124 @@ def _cards(text: str, problems: list[Problem]) -> Iterator[tuple[int, str]]:
             # what is no property at all must not be overlooked
             wanted, encoded = ":" not in line or _WANTED.match(line) is not None, "QUOTED-PRINTABLE" in line.upper()
         unfinished = encoded and line.endswith("=")
-        if wanted:
+        if wanted and depth == 1 and mark not in (_BEGIN, _END):
             lines.append(line)
         if mark == _END:
             depth -= 1
             if depth == 0:
-                yield number, "\r\n".join(lines) + "\r\n"
+                yield number, lines
     if depth:
         problems.append(Problem(f"card {number}", "is not closed"))
     if not number:
         problems.append(Problem("line 1", "there is no card: the file is empty"))
 
 
-def _person(text: str) -> Entry | None:
-    import vobject
+class _Line(NamedTuple):
+    """A property of a card: its group, its types in lower case, whether it is preferred, and its value, escapes and all."""
 
-    card = vobject.readOne(text, allowQP=True)
-    contents: dict[str, list[Any]] = card.contents
-    labels = {line.group: str(line.value) for line in contents.get("x-ablabel", ()) if line.group}
-    texts = {"displayName": _text(contents, "fn"), "jobTitle": _text(contents, "title")}
-    for name in contents.get("n", ())[:1]:
-        texts["givenName"], texts["surname"] = _joined(name.value.given), _joined(name.value.family)
-        texts["middleName"] = _joined(name.value.additional)
-    for organisation in contents.get("org", ())[:1]:
-        parts: list[str] = [organisation.value] if isinstance(organisation.value, str) else list(organisation.value)
-        texts["companyName"], texts["department"] = "".join(parts[:1]), ", ".join(filter(None, parts[1:]))
-    for address in contents.get("adr", ()):
-        if not is_private(_label(address, labels)):
-            value = address.value
-            texts |= {"streetAddress": ", ".join(_joined(value.street).splitlines()), "city": _joined(value.city)}
-            texts |= {"state": _joined(value.region), "postalCode": _joined(value.code), "country": _joined(value.country)}
+    group: str
+    types: list[str]
+    preferred: bool
+    value: str
+
+
+def _person(lines: list[str]) -> Entry | None:
+    """Raises ValueError or LookupError for what is no property, or in an encoding that it does not hold to."""
+    contents: dict[str, list[_Line]] = {}
+    for written in _unfolded(lines):
+        name, read = _read(written)
+        contents.setdefault(name, []).append(read)
+    labels = {line.group: _unescaped(line.value) for line in contents.get("X-ABLABEL", ()) if line.group}
+    texts = {"displayName": _text(contents, "FN"), "jobTitle": _text(contents, "TITLE")}
+    for line in contents.get("N", ())[:1]:
+        texts["surname"], texts["givenName"], texts["middleName"] = _parts(line.value, 3)
+    for line in contents.get("ORG", ())[:1]:
+        company, *departments = map(_unescaped, _split(line.value, ";"))
+        texts["companyName"], texts["department"] = company, ", ".join(filter(None, departments))
+    for line in contents.get("ADR", ()):
+        if not is_private(_label(line, labels)):
+            _, _, street, city, state, code, country = _parts(line.value, 7)
+            texts |= {"streetAddress": ", ".join(street.splitlines()), "city": city, "state": state}
+            texts |= {"postalCode": code, "country": country}
             break
     numbers: dict[str, list[str]] = {"mobile": [], "phone": [], "": []}
-    for phone in contents.get("tel", ()):
-        kind = phone_kind(_label(phone, labels))
-        numbers[kind].append(str(phone.value).removeprefix("tel:").replace(";ext=", " ext. "))
-    return entry(
-        texts,
-        emails=_preferred_first(contents.get("email", ())),
-        mobiles=numbers["mobile"],
-        phones=numbers["phone"],
-        uid=_text(contents, "uid"),
-    )
+    for line in contents.get("TEL", ()):
+        kind = phone_kind(_label(line, labels))
+        numbers[kind].append(_unescaped(line.value).removeprefix("tel:").replace(";ext=", " ext. "))
+    emails = [_unescaped(line.value) for line in sorted(contents.get("EMAIL", ()), key=lambda line: not line.preferred)]
+    return entry(texts, emails=emails, mobiles=numbers["mobile"], phones=numbers["phone"], uid=_text(contents, "UID"))
 
 
-def _text(contents: dict[str, list[Any]], name: str) -> str:
-    return next((_joined(line.value) for line in contents.get(name, ())), "")
+def _unfolded(lines: list[str]) -> Iterator[str]:
+    """Whole properties: RFC 6350 folds lines by a space, version 2.1 also ends them with "=" in quoted-printable."""
+    whole = ""
+    unfinished = False
+    for line in lines:
+        if unfinished:
+            whole = whole[:-1] + line
+        elif line[:1] in (" ", "\t"):
+            whole += line[1:]
+        else:
+            if whole:
+                yield whole
+            whole = line
+        unfinished = whole.endswith("=") and "QUOTED-PRINTABLE" in whole.partition(":")[0].upper()
+    if whole:
+        yield whole
 
 
-def _joined(value: Any) -> str:
-    return value if isinstance(value, str) else " ".join(map(str, value or ()))
+def _read(line: str) -> tuple[str, _Line]:
+    match = _PROPERTY.fullmatch(line)
+    if match is None:
+        raise ValueError("no property")
+    group, name, told, value = match.groups()
+    types: list[str] = []
+    preferred = False
+    encoding, charset = "", "utf-8"
+    for parameter in _PARAMETER.findall(told) if told else ():
+        key, equals, text = parameter.partition("=")
+        text = text.replace('"', "")
+        match key.upper():
+            case "TYPE":
+                types += text.lower().split(",")
+            case "PREF":
+                preferred = True
+            case "ENCODING":
+                encoding = text.upper()
+            case "CHARSET":
+                charset = text
+            case "QUOTED-PRINTABLE" | "BASE64":
+                encoding = key.upper()
+        if not equals:  # version 2.1 writes TEL;CELL, later ones TEL;TYPE=CELL
+            types.append(key.lower())
+    if encoding == "QUOTED-PRINTABLE":
+        value = a2b_qp(value.encode()).decode(charset)
+    elif encoding in ("B", "BASE64"):
+        value = b64decode(value, validate=True).decode(charset)
+    return name.upper(), _Line(group or "", types, preferred or "pref" in types, value)
 
 
-def _types(line: Any) -> list[str]:
-    # version 2.1 writes TEL;CELL, later ones TEL;TYPE=CELL
-    named = [kind for value in line.params.get("TYPE", ()) for kind in value.split(",")]
-    return [kind.lower() for kind in (*named, *line.singletonparams)]
+def _parts(value: str, count: int) -> list[str]:
+    """The first so many parts of a structured value; several values of one part are one text."""
+    parts = [" ".join(map(_unescaped, _split(part, ","))) for part in _split(value, ";")[:count]]
+    return parts + [""] * (count - len(parts))
 
 
-def _label(line: Any, labels: dict[str, str]) -> str:
-    return " ".join((*_types(line), labels.get(line.group or "", "")))
+def _split(value: str, mark: str) -> list[str]:
+    if "\\" not in value:
+        return value.split(mark)
+    # the pattern matches once more, with nothing, at the end of what does not end with a mark
+    found = _SEPARATED[mark].findall(value)
+    return found if value.endswith(mark) else found[:-1]
 
 
-def _preferred_first(lines: Iterable[Any]) -> list[str]:
-    return [str(line.value) for line in sorted(lines, key=lambda line: "pref" not in _types(line) and "PREF" not in line.params)]
+def _text(contents: dict[str, list[_Line]], name: str) -> str:
+    return next((_unescaped(line.value) for line in contents.get(name, ())), "")
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda match: "\n" if match[1] in "nN" else match[1], text) if "\\" in text else text
+
+
+def _label(line: _Line, labels: dict[str, str]) -> str:
+    return " ".join((*line.types, labels.get(line.group, "")))

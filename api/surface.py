@@ -8,11 +8,13 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 
 from api import (
+    audit,
     connection,
     lookups,
     me,
     partners,
     previews,
+    privacy,
     runs,
     settings,
     sources,
@@ -56,6 +58,8 @@ GROUPS = (
     sources.endpoints,
     settings.endpoints,
     me.endpoints,
+    privacy.endpoints,
+    audit.endpoints,
     connection.endpoints,
     partners.endpoints,
     webhook.endpoints,

@@ -5,7 +5,6 @@ First comes the suppression: from its epoch on no run brings the person back. Th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -17,7 +16,7 @@ from gdpr.subject import concerns, find_people, person_in, sources_of, stored_ob
 from sync_core.engine.context import Context
 from sync_core.engine.work import OutOfTimeError
 from sync_core.errors import NotFoundError
-from sync_core.model import Item, RunState
+from sync_core.model import RunState
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
 from sync_core.state.names import REFUSALS, partition
@@ -25,13 +24,13 @@ from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import all_chunks, load_run, newest_runs, save_chunk
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import OF_TARGETS, USERS, SourceStore, source_key
-from sync_core.state.suppressions import Kind, suppress
+from sync_core.state.suppressions import Kind, load_suppressions, suppress
 from sync_core.suppression import addresses, by_key, by_mail, identifiers
 
 _PLANNING = timedelta(minutes=30)
 """Longer no run plans: the platform ends a worker's call before."""
 
-_KINDS = {
+KINDS = {
     RequestKind.ERASURE: Kind.ERASURE,
     RequestKind.RESTRICTION: Kind.RESTRICTION,
     RequestKind.OBJECTION: Kind.OBJECTION,
@@ -86,7 +85,7 @@ async def suppress_person(task: Task) -> None:
         task.tenant,
         request.request,
         found,
-        kind=_KINDS[request.kind],
+        kind=KINDS[request.kind],
         now=context.now(),
     )
     request.counts["suppressedIdentifiers"] = len(found)
@@ -140,17 +139,21 @@ def _is_meant(task: Task, source: str, stored: str, value: dict[str, object]) ->
 
 async def clean_snapshots(task: Task) -> None:
     """Take the person out of every snapshot that is kept, so that neither undo nor a paused sync brings them back."""
-    is_theirs = _is_theirs(task)
-    async for sync in syncs_of(task.context, task.tenant):
-        task.check_time()
-        store = SnapshotStore(task.context.tables, task.keys.sealer, task.tenant, sync.sync)
-        policies = Policies.of(sync.definition).name
-        task.request.count("snapshotItems", await store.strip(is_theirs, epoch=task.request.epoch, policies=policies))
+    task.request.count("snapshotItems", await strip_suppressed(task.context, task.keys, task.tenant))
 
 
-def _is_theirs(task: Task) -> Callable[[Item], bool]:
-    wanted = {*task.request.subject.identifiers, *(by_key(key) for key in task.request.subject.keys)}
-    return lambda item: not wanted.isdisjoint(identifiers(item.key, person_in(item)))
+async def strip_suppressed(context: Context, keys: TenantKeys, tenant: str) -> int:
+    """Take everybody who is suppressed out of the snapshots that are kept, which then count as of now; returns how many items."""
+    suppressed = await load_suppressions(context.tables, keys.suppression_key, tenant)
+    stripped = 0
+    async for sync in syncs_of(context, tenant):
+        store = SnapshotStore(context.tables, keys.sealer, tenant, sync.sync)
+        stripped += await store.strip(
+            lambda item: suppressed.covers(item.key, person_in(item)),
+            epoch=suppressed.epoch,
+            policies=Policies.of(sync.definition).name,
+        )
+    return stripped
 
 
 async def clean_refusals(task: Task) -> None:

@@ -11,11 +11,14 @@ from gdpr.audit_trail import record
 from gdpr.erasure import AgainError, Task, WaitError
 from gdpr.erasure_mailboxes import PER_ROUND, clean_mailboxes
 from gdpr.requests import WARN_BEFORE, Request, RequestKind, RequestState, finish, load_request, newest_requests, save_request
+from gdpr.subject import sources_of
 from sync_core import messages
 from sync_core.engine.context import WORKING_TIME, Context
 from sync_core.engine.work import OutOfTimeError
-from sync_core.errors import ConflictError, LostPagesError, NotFoundError, ParkedError
+from sync_core.errors import ConflictError, InputError, LostPagesError, NotFoundError, ParkedError
 from sync_core.messages import PrivacyStep
+from sync_core.state.sources import FILE, PUSH, SourceStore
+from sync_core.state.suppressions import lift
 
 log = logging.getLogger("rollcall.privacy")
 
@@ -94,6 +97,24 @@ async def take_steps(context: Context, message: PrivacyStep) -> None:
             return
     if delay is not None:
         await _send(context, request, delay=delay)
+
+
+async def lift_request(context: Context, tenant: str, request_id: str) -> Request:
+    """Take back what a finished request suppressed. Repeatable. Raises NotFoundError, or InputError when it suppresses nobody."""
+    request = await load_request(context, tenant, request_id)
+    if request.kind not in erasure.KINDS or request.state not in (RequestState.DONE, RequestState.LIFTED):
+        raise InputError("request", "only an erasure, a restriction or an objection that is done can be lifted")
+    await lift(context.tables, tenant, request.request)
+    # the snapshots that are kept count as of now again, that of a paused sync too
+    keys = await context.keyring.keys(tenant)
+    await erasure.strip_suppressed(context, keys, tenant)
+    for source in await sources_of(context, tenant) if request.kind is RequestKind.ERASURE else ():
+        if not source.startswith((FILE, PUSH)):
+            # the person was left out of it: only a full reading tells of them again
+            await SourceStore(context.tables, keys, tenant, source).discard_head()
+    request.state = RequestState.LIFTED
+    await save_request(context, request)
+    return request
 
 
 async def look_after_requests(context: Context, tenant: str) -> None:

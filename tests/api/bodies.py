@@ -26,6 +26,10 @@ BODIES: dict[str, Any] = {
     "replace_items": {"items": [{"id": "1", **PERSON}]},
     "replace_settings": {"default_country": "FR"},
     "choose_list": {"choice": "on"},
+    "make_privacy_request": {"kind": "export", "emails": ["ann@x.example"]},
+    "make_my_request": {"kind": "export"},
+    "refuse_privacy_request": {"reason": "Not the right person"},
+    "extend_privacy_request": {"reason": "Many mailboxes"},
 }
 NOBODY = "00000000-0000-4000-8000-00000000000f"
 UPLOAD, SOURCE, ITEM = "partners", "crm", "4711"
@@ -47,4 +51,5 @@ async def furnish(context: Context, tenant: str = TENANT) -> None:
 
 def ids(run: str) -> dict[str, str]:
     """The ids in routes, by the names of the parameters."""
-    return {"sync": SYNC, "run": run, "upload": UPLOAD, "source": SOURCE, "key": ITEM, "mailbox": NOBODY, "partner": NOBODY}
+    ours = {"sync": SYNC, "run": run, "upload": UPLOAD, "source": SOURCE, "key": ITEM, "mailbox": NOBODY, "partner": NOBODY}
+    return {**ours, "request": "0000000000000-00000000"}

@@ -1,0 +1,139 @@
+"""Privacy requests and the audit trail over HTTP."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from api.principal import Role
+from gdpr.privacy_queue import look_after_requests
+from sync_core.ports import Remove
+from sync_core.state.names import AUDIT
+from tests.api.client import Client
+from tests.engine.world import TENANT, World
+from tests.gdpr.privacy import everywhere
+
+ANNA = "anna.berg@example.com"
+
+
+@pytest.fixture
+async def officer(world: World, monkeypatch: pytest.MonkeyPatch) -> Client:
+    for name in ("Anna Berg", "Ben Ohm"):
+        world.hire(name)
+    await world.connect()
+    await world.run()
+    return Client(monkeypatch, world.context, roles=(Role.COMPLIANCE,))
+
+
+def anna_of(world: World) -> str:
+    return next(user["id"] for user in world.tenant.directory.users.objects.values() if user["mail"] == ANNA)
+
+
+async def actions(client: Client) -> list[str]:
+    return [entry["action"] for entry in (await client("GET", "audit/entries")).json["items"]]
+
+
+async def test_an_employee_asks_and_an_officer_looks_confirms_and_has_it_done(officer: Client, world: World) -> None:
+    anna = replace(officer, roles=(), object_id=anna_of(world))
+    asked = await anna("POST", "me/privacy/requests", {"kind": "erasure"})
+    assert asked.status == 201
+    request = asked.json["request"]
+    assert asked.json["state"] == "received"
+    assert asked.json["due_at"].startswith("2026-12-02")
+    await world.settle()
+    assert everywhere(world, "Anna"), "nothing happens before it is confirmed"
+    assert (await anna("POST", f"privacy/requests/{request}/confirm", {"keys": []})).status == 403
+    matches = (await officer("GET", f"privacy/requests/{request}/matches")).json["items"]
+    assert matches == [
+        {"key": f"u:{anna.object_id}", "name": "Anna Berg", "email": ANNA, "places": ["snapshot/people", "source/users"]}
+    ]
+    keys = [match["key"] for match in matches]
+    assert (await officer("POST", f"privacy/requests/{request}/confirm", {"keys": keys})).status == 202
+    await world.settle()
+    done = (await officer("GET", f"privacy/requests/{request}")).json
+    assert done["state"] == "done"
+    assert done["counts"]["itemsRemoved"] == 2
+    assert everywhere(world, "Anna") == []
+    assert [one["state"] for one in (await anna("GET", "me/privacy/requests")).json["items"]] == ["done"]
+    assert (await officer("POST", f"privacy/requests/{request}/lift")).json["state"] == "lifted"
+    await world.run()
+    assert everywhere(world, "Anna")
+    wanted = ["request.made", "person.looked_up", "request.confirmed", "erasure.done", "suppression.lifted", "audit.read"]
+    assert await actions(officer) == wanted
+
+
+async def test_an_export_is_fetched_by_who_asked_for_it_and_by_nobody_else(officer: Client, world: World) -> None:
+    anna = replace(officer, roles=(), object_id=anna_of(world))
+    request = (await anna("POST", "me/privacy/requests", {"kind": "export"})).json["request"]
+    keys = [match["key"] for match in (await officer("GET", f"privacy/requests/{request}/matches")).json["items"]]
+    await officer("POST", f"privacy/requests/{request}/confirm", {"keys": keys})
+    await world.settle()
+    fetched = await anna("GET", f"privacy/requests/{request}/export")
+    assert fetched.status == 200
+    with zipfile.ZipFile(io.BytesIO(fetched.raw)) as archive:
+        assert b"Anna Berg" in archive.read("person.json")
+    assert (await officer("GET", f"privacy/requests/{request}/export")).status == 200
+    assert (await replace(anna, object_id=TENANT)("GET", f"privacy/requests/{request}/export")).status == 404
+    assert (await actions(officer)).count("export.fetched") == 2
+
+
+async def test_refusing_extending_and_rectifying(officer: Client, world: World) -> None:
+    body = {"kind": "erasure", "emails": [ANNA], "phones": ["+49 151 23456789"]}
+    request = (await officer("POST", "privacy/requests", body)).json["request"]
+    extended = (await officer("POST", f"privacy/requests/{request}/extend", {"reason": "Many mailboxes"})).json
+    assert (extended["extended"], extended["due_at"][:10]) == (True, "2027-02-02")
+    assert (await officer("POST", f"privacy/requests/{request}/extend", {"reason": "More"})).status == 400
+    refused = (await officer("POST", f"privacy/requests/{request}/refuse", {"reason": "A contract needs it"})).json
+    assert (refused["state"], refused["reason"]) == ("refused", "A contract needs it")
+    assert (await officer("POST", f"privacy/requests/{request}/confirm", {})).status == 400
+    fix = (await officer("POST", "privacy/requests", {"kind": "rectification", "emails": [ANNA]})).json["request"]
+    assert "directory" in (await officer("POST", f"privacy/requests/{fix}/confirm", {})).json["errors"][0]["detail"]
+    assert (await officer("POST", f"privacy/requests/{fix}/finish")).json["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    "body", [{"kind": "erasure"}, {"kind": "export", "phones": ["call me"]}, {"kind": "burn", "emails": [ANNA]}]
+)
+async def test_a_request_names_a_person_and_what_is_asked_for(officer: Client, body: dict[str, object]) -> None:
+    assert (await officer("POST", "privacy/requests", body)).status == 400
+
+
+async def test_a_request_under_the_same_idempotency_key_is_made_once(officer: Client) -> None:
+    body = {"kind": "objection", "emails": [ANNA]}
+    first = await officer("POST", "privacy/requests", body, Idempotency_Key="one")
+    again = await officer("POST", "privacy/requests", body, Idempotency_Key="one")
+    assert first.json["request"] == again.json["request"]
+    assert len((await officer("GET", "privacy/requests")).json["items"]) == 1
+
+
+async def test_a_request_is_warned_of_before_it_is_due(officer: Client, world: World) -> None:
+    await officer("POST", "privacy/requests", {"kind": "erasure", "emails": [ANNA]})
+    for days in (20, 5, 1):
+        world.clock.advance(timedelta(days=days))
+        await look_after_requests(world.context, TENANT)
+    assert (await actions(officer)).count("request.due_soon") == 1
+
+
+async def test_the_trail_is_verified_and_exported(officer: Client, world: World) -> None:
+    await officer("POST", "privacy/requests", {"kind": "objection", "emails": [ANNA]})
+    verdict = (await officer("GET", "audit/verification")).json
+    assert (verdict["sound"], verdict["entries"]) == (True, 1)
+    known = f"audit/verification?sequence={verdict['last']}&hash={verdict['newest']}"
+    exported = await officer("GET", "audit/export")
+    assert len(exported.raw.splitlines()) == 3
+    await world.tables.commit(AUDIT, TENANT, [Remove("e:000000000001")])
+    verdict = (await officer("GET", known)).json
+    assert verdict["faults"] == [{"sequence": 1, "kind": "missing", "detail": ""}]
+    assert (await officer("GET", "audit/verification?sequence=1")).status == 400
+    assert (await replace(officer, roles=(Role.VIEWER,))("GET", "audit/verification")).status == 403
+
+
+async def test_keys_are_rotated_on_request(officer: Client, world: World) -> None:
+    assert (await officer("POST", "privacy/keys/rotate")).status == 202
+    assert (await officer("POST", "privacy/keys/rotate")).status == 400
+    await world.settle()
+    assert (await world.run()).counts.updated == 0

@@ -9,7 +9,7 @@ VENV ?= .venv
 exact = $(if $(filter file,$(origin PYTHON)),,--exact)
 run = $(PYTHON) -m local.bootstrap --venv $(VENV) $(exact)
 
-.PHONY: setup test demo bench mutants check clean
+.PHONY: setup test demo bench live mutants check clean
 
 setup: ## make the virtual environment and install Azurite
 	@$(run)
@@ -22,6 +22,9 @@ demo: ## a whole demo tenant on this machine; ARGS=--serve stays up
 
 bench: ## measure, and write benchmarks/results.json
 	@$(run) benchmarks $(ARGS)
+
+live: ## try the sync on a real tenant (docs/live.md); never part of the tests
+	@$(run) local.live $(ARGS)
 
 mutants: ## do the tests notice planted faults?
 	@$(run) tests.mutants $(ARGS)

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
+from local.m365.calendars.store import Shown
 from sync_core.definition import SyncDefinition, parse
+from sync_core.engine import admin
+from sync_core.engine.exit import Exit, Left, leave_mailbox
+from sync_core.engine.preview import Page, preview
+from sync_core.engine.undo import undo
 from sync_core.errors import InputError, Reason
 from sync_core.model import RunState
 from sync_core.state.runs import Check, Run
+from sync_core.state.syncs import load_sync
 from tests.engine.rooms import BERLIN, SYNC, TEAM, Rooms, daily, stamp, weekly
+from tests.engine.world import INSTALLATION, TENANT
 
 GUESTS = [{"emailAddress": {"name": "Guest", "address": "guest@partner.example"}, "type": "required"}]
 
@@ -90,6 +97,21 @@ async def test_every_change_costs_one_write(world: Watched) -> None:
     seen = world.seen(world.mirrored(user), user, days_ahead=10)
     assert seen == world.seen(room.default, world.room, days_ahead=10)
     assert len(seen) == 10
+
+
+async def test_a_day_of_utc_with_two_occurrences_has_both() -> None:
+    world = Watched()
+    user = world.hire("Reader One")
+    world.clock.advance(timedelta(days=125))  # clocks are changed in America on 14 March
+    world.book("Late", "2027-03-08T19:30:00", zone="Eastern Standard Time", recurrence=daily("2027-03-08"))
+    await world.mirror(events={"days_ahead": 15})
+    run = await world.good()
+    starts = [sight[1] for sight in world.seen(world.mirrored(user), user, days_ahead=15)]
+    assert [start for start in starts if "03-14" in start] == ["2027-03-14T00:30:00", "2027-03-14T23:30:00"]
+    assert run.counts.created == len(starts)
+    assert world.seen(world.kept(world.room).default, world.room, days_ahead=15) == world.seen(
+        world.mirrored(user), user, days_ahead=15
+    )
 
 
 async def test_several_calendars_go_into_one(world: Watched) -> None:
@@ -312,6 +334,83 @@ async def test_leaving_takes_the_calendar_away(world: Watched) -> None:
     await world.good()
     assert [calendar.name for calendar in world.kept(world.reader).listed()] == ["Calendar"]
     assert world.kept(world.reader).events() == []
+
+
+# --- the same machinery ----------------------------------------------------------------------------------------------
+
+
+async def test_a_preview_shows_events_and_writes_nothing(world: Watched) -> None:
+    world.book("One", "2026-11-10T10:00:00")
+    await world.mirror()
+    sync = await load_sync(world.tables, TENANT, SYNC)
+    shown = await preview(world.context, sync, Page())
+    assert (shown.people, [one.folder for one in shown.mailboxes]) == (1, [TEAM])
+    assert [change.after["subject"] for change in shown.mailboxes[0].changes] == ["One"]
+    assert world.kept(world.reader).events() == []
+    await world.good()
+    (event,) = world.mirrored(world.reader).events.values()
+    world.kept(world.reader).change(Shown(event), {"subject": "Mine"})
+    (mailbox,) = (await preview(world.context, sync, Page())).mailboxes
+    assert [(change.operation, change.before, change.after) for change in mailbox.changes] == [
+        ("update", {"subject": "Mine"}, {"subject": "One"})
+    ]
+
+
+async def test_a_run_can_be_undone(world: Watched) -> None:
+    one = world.book("One", "2026-11-10T10:00:00")
+    await world.mirror()
+    await world.good()
+    world.kept(world.room).change(Shown(one), {"subject": "Wrong"})
+    wrong = await world.good()
+    assert world.subjects(world.reader) == ["Wrong"]
+    await undo(world.context, TENANT, wrong.run)
+    await world.settle()
+    assert world.subjects(world.reader) == ["One"]
+
+
+async def test_caches_may_be_purged_at_any_moment(world: Watched) -> None:
+    for number in range(5):
+        world.book(f"Event {number}", "2026-11-10T10:00:00")
+    await world.mirror(purge_after_sync=True)
+    await world.good()
+    world.cloud.counters.reset()
+    run = await world.good()
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 0, 0)
+    assert world.cloud.counters.mailboxes[world.reader] == 0
+    await world.context.purge(TENANT, None)
+    run = await world.good(check=Check.CHANGES)
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 0, 0)
+
+
+async def test_deleting_the_sync_takes_everything_back(world: Watched) -> None:
+    world.book("One", "2026-11-10T10:00:00")
+    await world.mirror()
+    await world.good()
+    await admin.delete_sync(world.context, TENANT, SYNC)
+    await world.settle()
+    assert [calendar.name for calendar in world.kept(world.reader).listed()] == ["Calendar"]
+    assert world.kept(world.reader).events() == []
+    world.check()
+
+
+async def test_what_is_there_is_found_by_marks_alone(world: Watched) -> None:
+    world.book("One", "2026-11-10T10:00:00")
+    await world.mirror()
+    await world.good()
+    kept = world.kept(world.reader)
+    kept.move(next(iter(world.mirrored(world.reader).events.values())), kept.default)
+    await world.good(check=Check.CHANGES)
+    calendars = world.context.graph.calendars(TENANT)
+    left = await leave_mailbox(calendars, world.reader, installation=INSTALLATION, action=Exit.REMOVE)
+    assert left == Left(deleted=1, folders_deleted=1)
+    assert [event.values["subject"] for event in kept.events()] == ["One"]  # the one that was moved
+
+
+async def test_people_do_not_turn_into_calendars(world: Watched) -> None:
+    await world.mirror()
+    with pytest.raises(InputError) as refused:
+        await world.define({"sources": [{"kind": "directory"}]}, sync=SYNC)
+    assert refused.value.field == "sources"
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, WithJsonSchema
+from pydantic import Field, GetJsonSchemaHandler, StringConstraints
+from pydantic_core import CoreSchema
 
 from api.endpoint import ADMINS, READERS, Call, Endpoints, Reply, Strict
 from api.principal import Role
@@ -54,13 +55,20 @@ class FilledShown(Strict):
     expires_at: datetime
 
 
+class _Items:
+    """Describes items that are checked one by one, so that all that is wrong can be told."""
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "array", "maxItems": MOST_ITEMS, "items": PushedItem.model_json_schema()}
+
+
 class Replacement(Strict):
     """All items of a push source."""
 
     items: Annotated[
         list[Any],
         Field(max_length=MOST_ITEMS),
-        WithJsonSchema({"type": "array", "maxItems": MOST_ITEMS, "items": PushedItem.model_json_schema()}),
+        _Items(),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import budgets, engine, estimates, lists, mapping, report, results, scale, startup, width
+from benchmarks import api, budgets, engine, estimates, lists, mapping, report, results, scale, startup, width
 from benchmarks.progress import Step
 
 PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
@@ -21,6 +21,7 @@ PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
     "width": width.measure,
     "budgets": budgets.measure,
     "scale": scale.measure,
+    "api": api.measure,
 }
 
 

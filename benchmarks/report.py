@@ -31,6 +31,7 @@ def page(results: dict[str, Any]) -> str:
         _engine(results["engine"], results["width"]),
         _scale(results["scale"]),
         _lists(results["lists"]),
+        _api(results["api"]),
         _small(results["startup"], results["mapping"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -212,6 +213,18 @@ def _lists(lists: dict[str, Any]) -> str:
             f"A sync from {quiet['sources']} sources (directory, group, organisation contacts, file) under rules, into the "
             f"mailboxes of a group, asks on a night without a change for {_limited(quiet['sourceRequests'])} changes of sources "
             f"and sends {_n(_value(quiet['mailboxRequests']))} requests to its {quiet['mailboxes']} mailboxes.",
+        )
+    )
+
+
+def _api(api: dict[str, Any]) -> str:
+    seconds = api["seconds"]
+    return "\n\n".join(
+        (
+            "## Reading over HTTP",
+            f"{_n(api['clients'])} clients side by side, {_n(api['requests'])} reads of syncs, runs and results through the local host, "
+            f"on Azurite: half of them within {_n(seconds['median'])} s, 95 % within {_limited(seconds['95th'])} s, the longest "
+            f"{_n(seconds['longest'])} s; {_n(api['requestsPerSecond'])} a second. One process served them all.",
         )
     )
 

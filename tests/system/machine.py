@@ -98,6 +98,7 @@ class Host:
     def __init__(self, child: Child, token: str) -> None:
         self.child = child
         url = child.expect(r"listening on (http://\S+)")[1]
+        self.url, self.token = url, token
         headers = {"Authorization": f"Bearer {token}"}
         self._http = httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30)
 

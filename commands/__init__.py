@@ -1,1 +1,1 @@
-"""Commands for operators. All they need is the app's settings: `python -m commands.leave`, `python -m commands.old_folder`."""
+"""Commands for operators, run as `python -m commands.leave` and so on. All they need is the app's settings."""

@@ -19,6 +19,9 @@ FINGERPRINT_PROPERTY = f"String {_PROPERTY_SET} Name RollcallFingerprint"
 RELEASED = "released"
 """Written over the mark of an item that is the user's from now on: Graph can change an extended property, not remove it."""
 
+COPIED = "copied"
+"""Marks what was copied into a mailbox once and is nobody's replica: no mark that `parse` reads, so a contact like any other."""
+
 LONGEST = 255
 
 LONGEST_KEY = LONGEST - len(f"{36 * 'i'}/{63 * 's'}/")
@@ -70,6 +73,17 @@ def item_mark(installation: str, sync: str, key: str) -> str:
 def folder_mark(installation: str, sync: str) -> str:
     """The mark of a sync's folder. Raises ValueError for what cannot be a mark."""
     return Mark(installation, sync).text
+
+
+def copied_mark(key: str) -> str:
+    """The mark of a contact that was copied once."""
+    return f"{COPIED}:{key}"
+
+
+def copied_key(text: str | None) -> str | None:
+    """The key of a contact that was copied once; None for any other."""
+    kind, _, key = (text or "").partition(":")
+    return key if kind == COPIED and key else None
 
 
 def key_in(text: str | None, installation: str, sync: str) -> str | None:

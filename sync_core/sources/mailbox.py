@@ -108,13 +108,10 @@ class MailboxContacts(Source):
         """The folder by its name, the topmost one if there are several."""
         if self._folder.casefold() == DEFAULT_FOLDER:
             return _CONTACTS
-        level = await mailboxes.folders(self._mailbox)
-        while level:
-            for folder in level:
-                if folder.name.casefold() == self._folder.casefold() and not _is_marked(folder.mark):
-                    return folder.folder_id
-            level = [below for folder in level for below in await mailboxes.child_folders(self._mailbox, folder.folder_id)]
-        raise SourceError("the mailbox has no contact folder of this name")
+        found = await find_folder(mailboxes, self._mailbox, self._folder)
+        if found is None:
+            raise SourceError("the mailbox has no contact folder of this name")
+        return found
 
     async def _ours(self, mailboxes: Mailboxes, folder: str, items: list[str]) -> set[str]:
         """Which of these items carry a mark, of whatever installation."""
@@ -126,6 +123,17 @@ class MailboxContacts(Source):
             async for page in mailboxes.items(self._mailbox, folder):
                 seen += page
         return {item.item_id for item in seen if _is_marked(item.mark)}
+
+
+async def find_folder(mailboxes: Mailboxes, mailbox: str, name: str) -> str | None:
+    """The id of the folder of this name, the topmost one if there are several, and never one that a sync has made."""
+    level = await mailboxes.folders(mailbox)
+    while level:
+        for folder in level:
+            if folder.name.casefold() == name.casefold() and not _is_marked(folder.mark):
+                return folder.folder_id
+        level = [below for folder in level for below in await mailboxes.child_folders(mailbox, folder.folder_id)]
+    return None
 
 
 def _is_marked(mark: str | None) -> bool:

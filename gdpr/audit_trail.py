@@ -206,6 +206,16 @@ async def prune(context: Context, tenant: str, *, before: datetime) -> int:
     return await _delete_up_to(context.tables, tenant, last.sequence)
 
 
+async def forget_trail(tables: Tables, tenant: str, *, before: datetime) -> None:
+    """Delete the whole trail of a tenant that is no more, key and all, once its newest entry is older than `before`."""
+    newest = await newest_link(tables, tenant)
+    entity = await tables.get(AUDIT, tenant, row_of(newest.sequence)) if newest is not None else None
+    if entity is None or time_of(entity) >= before:
+        return
+    for group in grouped([Remove(row.row) async for row in tables.query(AUDIT, tenant, select=())]):
+        await tables.commit(AUDIT, tenant, group)
+
+
 def stored_entries(tables: Tables, tenant: str, *, after: int = 0) -> AsyncIterator[Entity]:
     """The rows of the entries after a sequence number, in order."""
     return tables.query(AUDIT, tenant, start=row_of(after + 1), end=END_OF_ROWS)

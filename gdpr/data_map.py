@@ -201,7 +201,7 @@ DATA_MAP: tuple[Stored, ...] = (
         "runs: outcomes and counts",
         "nobody",
         OPERATE,
-        "1 year",
+        "1 year, unless set otherwise (30 to 730 days)",
         NOBODY,
         Category.ID,
         {
@@ -251,7 +251,7 @@ DATA_MAP: tuple[Stored, ...] = (
         "privacy requests: what was asked for, how far it has got, counts",
         "the person a request is about, and who made and confirmed it",
         RIGHTS,
-        "3 years after the end, unless set otherwise; whom it was about until it is done, of an export 7 days longer",
+        "3 years after the end, unless set otherwise (1 to 10); whom it was about until it is done, of an export 7 days more",
         NOBODY,
         Category.ID,
         {
@@ -266,7 +266,7 @@ DATA_MAP: tuple[Stored, ...] = (
         "the audit trail",
         USERS,
         PROVE,
-        "3 years, unless set otherwise",
+        "3 years, unless set otherwise (1 to 10 years)",
         NOBODY,
         Category.ID,
         {

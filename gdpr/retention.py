@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from sync_core.ports import Compare, Condition, Entity, Remove, Tables
+from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Remove, Tables
 from sync_core.state.names import (
     ANSWERS,
+    AUDIT,
     CACHES,
     CHOICES,
     CHUNKS,
@@ -22,6 +23,7 @@ from sync_core.state.names import (
     READ_AT,
     REFUSALS,
     REPLICAS,
+    REQUESTS,
     RUNS,
     SNAPSHOTS,
     SOURCES,
@@ -64,7 +66,7 @@ async def purge_caches(tables: Tables, tenant: str, sync: str | None = None) -> 
     return deleted
 
 
-async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
+async def purge_expired(tables: Tables, tenant: str, now: datetime, *, keep_runs: timedelta = KEEP_RUNS) -> Deleted:
     """Delete what of a tenant's would outlive its retention before this has run twice more. Meant to run daily."""
     start, end = partitions_of(tenant)
     deleted = Deleted()
@@ -77,7 +79,7 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
     deleted[CHUNKS] += await delete_rows(
         tables, CHUNKS, tables.scan(CHUNKS, partitions_from=oldest, partitions_to=end, select=())
     )
-    ended: Condition = Compare(ENDED_AT, "le", now - KEEP_RUNS)
+    ended: Condition = Compare(ENDED_AT, "le", now - keep_runs)
     deleted[RUNS] += await delete_rows(tables, RUNS, tables.query(RUNS, tenant, where=ended, select=()))
     given_up = tables.query(POISON, tenant, start=new_run_id(now - KEEP_CHUNKS).partition("-")[0], select=())
     deleted[POISON] += await delete_rows(tables, POISON, given_up)
@@ -90,9 +92,33 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime) -> Deleted:
     return deleted
 
 
+async def purge_requests(tables: Tables, tenant: str, before: datetime) -> int:
+    """Delete the privacy requests that ended before."""
+    old: Condition = AnyOf(
+        (Compare(ENDED_AT, "le", before), AllOf((Compare("Request", "gt", ""), Compare("RequestedAt", "le", before))))
+    )
+    return await delete_rows(tables, REQUESTS, tables.query(REQUESTS, tenant, where=old, select=()))
+
+
 async def tenants_with_data(tables: Tables) -> AsyncIterator[str]:
     """Every tenant that has a row in any table, in order. Takes one request per tenant and table, however many rows there are."""
-    names = (TENANTS, SYNCS, REPLICAS, REFUSALS, CHOICES, SOURCES, SNAPSHOTS, LEDGERS, RUNS, CHUNKS, NOTICES, POISON, ANSWERS)
+    names = (
+        AUDIT,
+        REQUESTS,
+        TENANTS,
+        SYNCS,
+        REPLICAS,
+        REFUSALS,
+        CHOICES,
+        SOURCES,
+        SNAPSHOTS,
+        LEDGERS,
+        RUNS,
+        CHUNKS,
+        NOTICES,
+        POISON,
+        ANSWERS,
+    )
     tenant: str | None = ""
     upcoming = dict.fromkeys(names, "")
     while tenant is not None:

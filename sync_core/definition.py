@@ -270,6 +270,14 @@ class SyncDefinition(_Strict):
         return owned(self.event_rules) if self.kind is EVENTS else self.fields.owned
 
 
+class Retention(_Strict):
+    """How many days what is no cache is kept: runs, the audit trail, and privacy requests after their end."""
+
+    runs: int = Field(default=365, ge=30, le=730)
+    audit: int = Field(default=1095, ge=365, le=3650)
+    requests: int = Field(default=1095, ge=365, le=3650)
+
+
 class TenantSettings(_Strict):
     """What holds for all syncs of a tenant.
 
@@ -277,6 +285,7 @@ class TenantSettings(_Strict):
     """
 
     default_country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    retention: Retention = Retention()
 
 
 def parse(model: type[Model], value: object) -> Model:

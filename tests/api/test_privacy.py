@@ -30,7 +30,7 @@ async def officer(world: World, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 
 def anna_of(world: World) -> str:
-    return next(user["id"] for user in world.tenant.directory.users.objects.values() if user["mail"] == ANNA)
+    return next(str(user["id"]) for user in world.tenant.directory.users.objects.values() if user["mail"] == ANNA)
 
 
 async def actions(client: Client) -> list[str]:

@@ -80,7 +80,7 @@ def key_id(token: str) -> str:
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise errors.invalid_token() from None
     name = header.get("kid")
-    if header.get("alg") != "RS256" or "crit" in header or not isinstance(name, str) or not name:
+    if header.get("alg") != "RS256" or not isinstance(name, str) or not name:
         raise errors.invalid_token()
     return name
 

@@ -48,7 +48,7 @@ async def _set_aside(context: Context, tenant: str, sync_id: str, mailboxes: Col
 async def _found(context: Context, tenant: str, sync_id: str, mailboxes: Collection[str]) -> AsyncIterator[Replica]:
     for mailbox in sorted(mailboxes):
         replica = await register.load_replica(context.tables, tenant, sync_id, mailbox)
-        if replica is not None and replica.state not in (ReplicaState.PAUSED, ReplicaState.DECLINED):
+        if replica is not None:
             yield replica
 
 

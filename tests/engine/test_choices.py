@@ -11,6 +11,7 @@ from sync_core.choices import Choice
 from sync_core.engine import admin
 from sync_core.engine.employees import choose, my_list
 from sync_core.engine.preview import Page, preview
+from sync_core.engine.retries import replay
 from sync_core.errors import InputError, NotFoundError
 from sync_core.model import ReplicaState, RunState
 from sync_core.ports import Insert
@@ -97,6 +98,21 @@ async def test_a_paused_mailbox_keeps_what_is_there_until_it_goes_on() -> None:
     assert served(world) == set(mailboxes[1:])
 
 
+async def test_what_failed_before_a_pause_is_not_tried_again_during_it() -> None:
+    world, mailboxes = await synced(self_service=PAUSE)
+    world.tenant.set_mailbox_state(mailboxes[0], "outOfScope")
+    world.hire("New Colleague", mailbox="none")
+    failed = await world.run()
+    world.tenant.set_mailbox_state(mailboxes[0], "ok")
+    await want(world, mailboxes[0], "paused")
+    await night(world)
+    await replay(world.context, TENANT, failed.run)
+    await world.settle()
+    await night(world)
+    assert await state(world, mailboxes[0]) is ReplicaState.PAUSED
+    assert [len(world.names(mailbox)) for mailbox in mailboxes] == [3, 4, 4]
+
+
 async def test_somebody_else_may_delete_what_is_paused() -> None:
     world, mailboxes = await synced(self_service=PAUSE)
     await want(world, mailboxes[0], "paused")
@@ -153,6 +169,9 @@ async def test_a_preview_heeds_choices() -> None:
         return [one.outcome for one in shown.mailboxes]
 
     assert await outcomes() == ["removed", "paused", "done", "done"]
+    difference = (await preview(world.context, await load_sync(world.tables, TENANT, SYNC), Page())).difference
+    assert difference is not None
+    assert (difference.targets_added, difference.targets_removed) == (0, 1)
     await night(world)
     assert (await outcomes())[1:] == ["paused", "done", "done"]
     world.hire("New Colleague", mailbox="none")

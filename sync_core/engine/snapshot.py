@@ -11,6 +11,8 @@ from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from sync_core import buckets, choices
 from sync_core.choices import Choice
 from sync_core.contacts import item_of, with_international_phones
@@ -19,6 +21,7 @@ from sync_core.directory import has_usable_mailbox
 from sync_core.engine.calendar_items import items_of_calendars
 from sync_core.engine.context import Context
 from sync_core.engine.material import Material
+from sync_core.errors import LostPagesError
 from sync_core.fields import Fields
 from sync_core.fingerprints import Fingerprinter
 from sync_core.kinds import EVENTS
@@ -48,6 +51,7 @@ class Proposal:
     epoch: int  # of the tenant's suppressions
     window: Window | None = None  # of a sync of calendars
     album: Album | None = None  # their photos, if the sync wants any
+    mapped: int = 0  # how many of the items were made anew
 
 
 def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
@@ -96,8 +100,9 @@ async def propose(
     settings: TenantSettings,
     material: Material,
     photos: PhotoReader | None = None,
+    before: Mapping[str, Item] | None = None,
 ) -> Proposal:
-    """Select, merge and map. Raises LostPagesError when a source is purged meanwhile."""
+    """Select, merge and map, but who is still what `before` says. Raises LostPagesError when a source is purged meanwhile."""
     is_target = await _target_rule(sync.definition.targets, material)
     targets = [user["id"] async for user in material.users() if has_usable_mailbox(user) and is_target(user)]
     fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, sync.definition.owned, sync.definition.kind)
@@ -112,21 +117,62 @@ async def propose(
     if photos is not None:
         found = [person.key async for person in _merged(material, sync.definition, settings, {}) if is_wanted(person)]
         album = await photos.bring_up_to_date([user for key in found for user in users_in(key)])
-    items = {
-        person.key: item_of(
-            person.attributes,
-            key=person.key,
-            installation=context.installation,
-            sync=sync.sync,
-            fingerprinter=fingerprinter,
-            default_country=settings.default_country,
-            fields=None if fields == Fields() else fields,
-            photo=photo_of(person.key, album.names) if album is not None else ("", None),
-        )
-        async for person in _merged(material, sync.definition, settings, known)
-        if is_wanted(person)
-    }
-    return Proposal(items, chosen, _shares(material, known, items), material.suppressed.epoch, album=album)
+    recipe = _recipe(context, sync, settings, keys)
+    before = before or {}
+    items: dict[str, Item] = {}
+    mapped = 0
+    async for person in _merged(material, sync.definition, settings, known):
+        if not is_wanted(person):
+            continue
+        photo = photo_of(person.key, album.names) if album is not None else ("", None)
+        made_of = ingredients(recipe, person.attributes, photo)
+        item = before.get(person.key)
+        if item is None or item.made_of != made_of:
+            mapped += 1
+            item = item_of(
+                person.attributes,
+                key=person.key,
+                installation=context.installation,
+                sync=sync.sync,
+                fingerprinter=fingerprinter,
+                default_country=settings.default_country,
+                fields=None if fields == Fields() else fields,
+                photo=photo,
+                made_of=made_of,
+            )
+        items[person.key] = item
+    shares = _shares(material, known, items)
+    return Proposal(items, chosen, shares, material.suppressed.epoch, album=album, mapped=mapped)
+
+
+async def remembered(store: SnapshotStore, snapshot: SnapshotHead | None, material: Material) -> Mapping[str, Item]:
+    """The items of the last snapshot, of which those can stay that are still made of the same.
+
+    None of them when a source has been read in full since: so once a week everybody is mapped anew, whatever is remembered.
+    """
+    if snapshot is None or snapshot.read_at != material.read_at:
+        return {}
+    items: dict[str, Item] = {}
+    try:
+        for number in range(len(snapshot.digests)):
+            items |= await store.page(snapshot, number)
+    except LostPagesError:
+        return {}
+    return items
+
+
+def _recipe(context: Context, sync: Sync, settings: TenantSettings, keys: TenantKeys) -> blake2b:
+    """What an item is made from besides the person."""
+    definition = sync.definition
+    parts = (context.installation, sync.sync, keys.fingerprint_key_id, str(settings.default_country))
+    return blake2b("\n".join((*parts, definition.photos, definition.fields.model_dump_json())).encode(), digest_size=8)
+
+
+def ingredients(recipe: blake2b, person: Mapping[str, Any], photo: tuple[str, str | None]) -> str:
+    """Names what an item is made of: equal ones make equal items."""
+    digest = recipe.copy()
+    digest.update(orjson.dumps((person, photo)))
+    return digest.hexdigest()
 
 
 async def store_snapshot(

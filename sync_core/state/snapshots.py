@@ -145,7 +145,7 @@ class SnapshotStore:
         plain = await pages.read_page(self._tables, self._sealer, SNAPSHOTS, self._partition, row)
         if plain is None:
             raise LostPagesError("a page of the snapshot is gone")
-        return {key: Item(key, fingerprint, body.encode(), *photo) for key, fingerprint, body, *photo in orjson.loads(plain)}
+        return {key: Item(key, fingerprint, body.encode(), *more) for key, fingerprint, body, *more in orjson.loads(plain)}
 
     async def write(
         self,
@@ -242,9 +242,9 @@ def _content(item: Item) -> tuple[str, str]:
     return item.key, f"{item.fingerprint}-" if item.photo == "" else item.fingerprint
 
 
-def _stored(item: Item) -> tuple[str, ...]:
+def _stored(item: Item) -> tuple[str | None, ...]:
     stored = (item.key, item.fingerprint, item.body.decode())
-    return stored if item.photo is None else (*stored, item.photo)
+    return (*stored, item.photo, item.made_of) if item.photo is not None or item.made_of else stored
 
 
 def _row(generation: str, number: int) -> str:

@@ -1,0 +1,151 @@
+"""A snapshot for which only those are mapped who have changed is the one that mapping everybody makes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sync_core.contacts import item_of
+from sync_core.engine.material import gather_material
+from sync_core.engine.snapshot import Proposal, photo_reader, propose, remembered
+from sync_core.model import Item, Spent
+from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.syncs import load_sync
+from sync_core.state.tenants import load_tenant
+from tests.engine.world import SYNC, TENANT, World
+
+GROUP = "aaaaaaaa-1111-4111-8111-aaaaaaaaaaaa"
+SALES = {"attribute": "department", "operator": "is", "values": ["Sales"]}
+SOURCES: list[dict[str, Any]] = [
+    {"sources": [{"kind": "directory"}]},
+    {"sources": [{"kind": "group", "id": GROUP}], "photos": "240x240"},
+    {
+        "sources": [{"kind": "orgContacts"}, {"kind": "directory"}],
+        "selection": {"rule": SALES},
+    },
+    {
+        "sources": [{"kind": "directory"}, {"kind": "orgContacts"}],
+        "fields": {"rules": {"jobTitle": {"policy": "fill"}, "categories": {"constant": ["Work"]}}},
+        "on_user_edit": "keep",
+    },
+]
+
+
+async def proposals(world: World) -> tuple[Proposal, Proposal]:
+    """What the next run would make of the sources, with what is remembered and without."""
+    context = world.context
+    keys = await context.keyring.keys(TENANT)
+    sync = await load_sync(context.tables, TENANT, SYNC)
+    tenant = await load_tenant(context.tables, TENANT)
+    material = await gather_material(context, keys, sync, in_full=False, spent=Spent())
+    store = SnapshotStore(context.tables, keys.sealer, TENANT, SYNC)
+    before = await remembered(store, await store.head(), material)
+    made = []
+    for known in (before, None):
+        photos = photo_reader(context, keys, sync, spent=Spent(), everybody=True)
+        made.append(await propose(context, keys, sync, tenant.settings, material, photos, known))
+    return made[0], made[1]
+
+
+def change(world: World, people: list[str], what: str, who: int) -> None:
+    user, directory = people[who % len(people)], world.tenant.directory
+    live = user in directory.users.objects
+    match what:
+        case "hire":
+            people.append(world.hire(f"New Hire{len(people)}", mailbox="none"))
+        case "leave" if live:
+            world.tenant.remove_user(user)
+        case "return" if user in directory.users.deleted:
+            world.tenant.restore_user(user)
+        case "department" if live:
+            world.tenant.change_user(user, {"department": "Legal" if who % 2 else "Sales"})
+        case "address" if live:
+            world.tenant.change_user(user, {"mail": "desk@supplier.example" if who % 2 else f"own{who}@example.com"})
+        case "join" if live:
+            directory.join(GROUP, [user])
+        case "part" if live:
+            directory.leave(GROUP, [user])
+        case "photo" if live:
+            world.tenant.set_photo(user, who if who % 3 else None)
+        case "unseen" if live:
+            world.tenant.change_user(user, {"employeeType": f"kind {who}"})
+        case "contact":
+            directory.org_contacts.change("c0", {"department": "Sales" if who % 2 else "Legal", "jobTitle": f"Desk {who}"})
+
+
+WHAT = (
+    *("hire", "leave", "return", "department", "address", "join", "part", "photo", "unseen", "contact"),
+    *("run", "define", "purge", "week"),
+)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, len(SOURCES) - 1), st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 6)), max_size=12))
+def test_the_same_snapshot_as_without_memory(shape: int, history: list[tuple[str, int]]) -> None:
+    async def play() -> None:
+        world = World()
+        people = world.hire_many(4, mailboxes=1)
+        directory = world.tenant.directory
+        directory.groups.add({"id": GROUP, "displayName": "Group"})
+        directory.join(GROUP, people[:3])
+        directory.org_contacts.add({"id": "c0", "displayName": "Desk", "mail": "desk@supplier.example", "department": "Sales"})
+        definition = dict(SOURCES[shape])
+        await world.connect({**definition, "brakes": {"at_least": 1000}})
+        await world.run()
+        for what, who in history:
+            match what:
+                case "run":
+                    await world.run()
+                case "define":
+                    definition["fields"] = {"names": "surname_given" if who % 2 else "as_is"}
+                    await world.define({**definition, "brakes": {"at_least": 1000}})
+                case "purge":
+                    await world.context.purge(TENANT, None)
+                case "week":
+                    world.clock.advance(timedelta(days=8))
+                case _:
+                    change(world, people, what, who)
+            with_memory, without = await proposals(world)
+            assert with_memory.items == without.items
+            assert (with_memory.targets, with_memory.sources) == (without.targets, without.sources)
+            assert with_memory.mapped <= without.mapped == len(without.items)
+
+    asyncio.run(play())
+
+
+async def test_only_those_are_mapped_who_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    people = world.hire_many(300, mailboxes=1)
+    await world.connect({"targets": {"include": people[:1]}})
+    await world.run()
+    mapped: list[str] = []
+
+    def noting(*args: Any, **more: Any) -> Item:
+        mapped.append(more["key"])
+        return item_of(*args, **more)
+
+    monkeypatch.setattr("sync_core.engine.snapshot.item_of", noting)
+    world.tenant.change_user(people[7], {"department": "Legal"})
+    world.tenant.remove_user(people[8])
+    newcomer = world.hire("New Hire", mailbox="none")
+    run = await world.run()
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (1, 1, 1)
+    assert sorted(mapped) == sorted([f"u:{people[7]}", f"u:{newcomer}"])
+
+
+async def test_another_definition_and_a_full_reading_map_everybody() -> None:
+    world = World()
+    world.hire_many(20, mailboxes=1)
+    await world.connect()
+    await world.run()
+    assert (await proposals(world))[0].mapped == 0
+    await world.define({"fields": {"phones": "as_is"}})
+    assert (await proposals(world))[0].mapped == 20
+    await world.run()
+    world.clock.advance(timedelta(days=8))
+    assert (await proposals(world))[0].mapped == 20

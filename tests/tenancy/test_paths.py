@@ -62,6 +62,8 @@ class Tour(Rooms):
 async def directory_and_contacts(tour: Tour) -> None:
     """Folders of our own, renamed, lost and left behind; the default folder; undo; leaving; another product's folder."""
     box: Mailbox = tour.tenant.mailbox(tour.people[0])
+    await tour.context.graph.directory(TENANT).search("people", "Person", 5)
+    await tour.context.graph.directory(TENANT).search("shared_mailboxes", "Room", 5)
     await tour.whole_life({"on_user_delete": "respect"})
     tour.hire("Late Comer")
     tour.tenant.change_user(tour.people[1], {"department": "Purchasing"})
@@ -95,6 +97,7 @@ async def groups(tour: Tour) -> None:
     group = "99999999-0000-4000-8000-000000000009"
     tour.tenant.directory.groups.add({"id": group, "displayName": "Team"})
     tour.tenant.directory.join(group, tour.people[:2])
+    await tour.context.graph.directory(TENANT).search("groups", "Te", 5)
     await tour.whole_life({"sources": [{"kind": "group", "id": group}], "targets": {"include": {"groups": [group]}}})
 
 
@@ -125,6 +128,9 @@ async def calendars(tour: Tour) -> None:
     await tour.good(sync=CALENDAR_SYNC)
     await tour.define({"folder": "Renamed", "sources": [tour.source()]}, sync=CALENDAR_SYNC)
     await tour.good(sync=CALENDAR_SYNC)
+    theirs = tour.context.graph.calendars(TENANT)
+    await leave_mailbox(theirs, tour.people[0], installation=INSTALLATION, action=Exit.REMOVE)
+    await leave_mailbox(theirs, tour.people[1], installation=INSTALLATION, action=Exit.UNMARK)
     await tour.end(sync=CALENDAR_SYNC)
 
 

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler, StringConstraints
-from pydantic_core import CoreSchema
+from pydantic import Field, StringConstraints
 
 from api.endpoint import ADMINS, READERS, Call, Endpoints, Reply, Strict
 from api.principal import Role
@@ -58,7 +57,7 @@ class FilledShown(Strict):
 class _Items:
     """Describes items that are checked one by one, so that all that is wrong can be told."""
 
-    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, _: object, __: object) -> dict[str, Any]:
         return {"type": "array", "maxItems": MOST_ITEMS, "items": PushedItem.model_json_schema()}
 
 

@@ -65,6 +65,7 @@ class RunShown(Strict):
     """A run. `mailboxes` counts them by outcome, `would` what a held run would do to people and targets.
 
     `photos` counts people by what became of their photos, `photo_problem` says why reading these was given up.
+    `source_problem` says which of several calendars could not be read: what they said last was mirrored.
     """
 
     run: str
@@ -87,6 +88,7 @@ class RunShown(Strict):
     would: dict[str, int] | None
     photos: dict[str, int] | None
     photo_problem: str | None
+    source_problem: str | None
     graph: SpentShown
 
 
@@ -215,6 +217,7 @@ def shown(run: Run) -> RunShown:
         would=run.would or None,
         photos=run.photos or None,
         photo_problem=run.photo_problem or None,
+        source_problem=run.source_problem or None,
         graph=SpentShown(**asdict(run.spent)),
     )
 

@@ -208,7 +208,7 @@ DATA_MAP: tuple[Stored, ...] = (
             "Detail": Category.SETTINGS,
             **_plain("Sync", "RequestedAt", "State", "Reason", "Check", "StartedAt", "EndedAt", "Chunks", "People", "Targets"),
             **_plain("SetAside", "Sources", "Outcomes", "Reasons", "Counts", "Spent", "Released", "Would", "Base", "Undoes"),
-            **_plain("Plan", "Cancelled*", "Photos", "PhotoProblem"),
+            **_plain("Plan", "Cancelled*", "Photos", "PhotoProblem", "SourceProblem"),
         },
         frozenset({"Detail"}),
     ),

@@ -103,7 +103,7 @@ async def _close(context: Context, run: Run, *, deleting: bool, purge: bool, ali
         await runs.end_run(context, run, RunState.FAILED, Reason.TENANT_STOPPED)
     elif alike is not None:
         await runs.end_run(context, run, RunState.HELD, Reason.TOO_MANY_FAILURES, alike)
-    elif set(run.outcomes) <= {"done", "removed", "kept"}:
+    elif not run.source_problem and set(run.outcomes) <= {"done", "removed", "kept"}:
         await runs.end_run(context, run, RunState.SUCCEEDED)
     else:
         await runs.end_run(context, run, RunState.PARTIAL)

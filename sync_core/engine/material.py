@@ -15,6 +15,7 @@ from sync_core.errors import MailboxError, ParkedError, Reason, SourceError, Ten
 from sync_core.model import Spent
 from sync_core.ports import TenantKeys
 from sync_core.sources.base import Reading, Source
+from sync_core.sources.calendar import CalendarEvents
 from sync_core.sources.directory import DirectoryUsers
 from sync_core.sources.group import GroupMembers
 from sync_core.sources.registry import open_source
@@ -36,6 +37,7 @@ class Material:
     suppressed: Suppressions
     choices: Mapping[str, Choice]  # of employees, by mailbox
     window: Window  # of a sync of calendars
+    unreadable: Sequence[str] = ()  # calendars of which this is only what they last said, and why
 
     @property
     def digest(self) -> str:
@@ -60,7 +62,8 @@ class Material:
 async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_full: bool, spent: Spent) -> Material:
     """Bring each source up to date. What it took of Graph is added to `spent`.
 
-    Raises SourceError that names the source which cannot be read: then nothing has changed in that one.
+    Raises SourceError that names the source which cannot be read: then nothing has changed in that one. Of several calendars, it
+    is enough that one can be read.
     """
     reading = Reading(context.tables, keys, context.graph, context.clock, sync.tenant, in_full, spent)
     # before anything is read: whoever is suppressed meanwhile makes this material too old to be served
@@ -70,10 +73,33 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     sources = [(definition, open_source(definition, rules, reading)) for definition in sync.definition.sources]
     groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.groups)}
     heads = {directory.id: await _refreshed(directory)}
+    unreadable: list[str] = []
     for source in (*(source for _, source in sources), *groups.values()):
-        if source.id not in heads:
+        if source.id in heads:
+            continue
+        try:
             heads[source.id] = await _refreshed(source)
-    return Material(directory, sources, groups, heads, suppressed, await _choices(context, sync), rules.window(context.now()))
+        except SourceError as error:
+            unreadable.append(error.detail)
+            known = await _as_it_was(reading, source, sync) if len(unreadable) < len(sources) else None
+            if known is None:
+                raise
+            heads[source.id] = known
+    chosen, window = await _choices(context, sync), rules.window(context.now())
+    return Material(directory, sources, groups, heads, suppressed, chosen, window, unreadable)
+
+
+async def _as_it_was(reading: Reading, source: Source, sync: Sync) -> SourceHead | None:
+    """What a calendar last said, so that one of several which cannot be read does not hold up the others.
+
+    Nothing, where it never said anything that was mirrored; None where that was purged: then only its silence would be left.
+    """
+    if not isinstance(source, CalendarEvents):
+        return None
+    known = await reading.store(source.id).head()
+    if known is not None or sync.sources.get(source.id):
+        return known
+    return SourceHead((), 0, reading.clock.now())
 
 
 async def _choices(context: Context, sync: Sync) -> Mapping[str, Choice]:

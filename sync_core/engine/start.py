@@ -128,6 +128,7 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
     # a source that had shrunk may have lost objects that its delta will never tell again
     in_full = sync.held in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
     material = await gather_material(context, keys, sync, in_full=in_full, spent=run.spent)
+    run.source_problem = "; ".join(material.unreadable)
     origin = made_from(material, sync, tenant.settings)
     snapshot = await store.head()
     photos = photo_reader(context, keys, sync, spent=run.spent, everybody=run.check is Check.EVERYTHING)

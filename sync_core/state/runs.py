@@ -42,7 +42,8 @@ class Run:
     """One execution of a sync, as stored. `would` counts what a held run would do to people and targets.
 
     `base` is the digest of the snapshot it started from, `NOTHING` when there was none, "" until it is about to make another.
-    `undoes` is the run that it takes back. `plan` names the chunks that count: two workers may plan a run at once.
+    `source_problem` says which of several calendars could not be read. `undoes` is the run that it takes back. `plan` names the
+    chunks that count: two workers may plan a run at once.
     """
 
     tenant: str
@@ -70,6 +71,7 @@ class Run:
     undoes: str = ""
     photos: dict[str, int] = field(default_factory=dict)
     photo_problem: str = ""
+    source_problem: str = ""
     plan: str = ""
     etag: str = ""
 
@@ -211,6 +213,7 @@ def _encode_run(run: Run) -> Row:
         "Undoes": run.undoes,
         "Photos": orjson.dumps(run.photos).decode(),
         "PhotoProblem": run.photo_problem,
+        "SourceProblem": run.source_problem,
         "Plan": run.plan,
     }
 
@@ -245,6 +248,7 @@ def _decode_run(entity: Entity) -> Run:
         undoes=str(values["Undoes"]),
         photos=orjson.loads(str(values.get("Photos", "{}"))),
         photo_problem=str(values.get("PhotoProblem", "")),
+        source_problem=str(values.get("SourceProblem", "")),
         plan=str(values["Plan"]),
         etag=entity.etag,
     )

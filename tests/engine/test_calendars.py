@@ -450,3 +450,28 @@ async def test_unreadable_calendars_say_why(world: Watched) -> None:
         assert why in run.detail
     await world.mirror(world.source(calendar="Nowhere"))
     assert "no calendar of this name" in (await world.run(sync=SYNC)).detail
+
+
+async def test_one_calendar_that_cannot_be_read_does_not_hold_up_the_others(world: Watched) -> None:
+    other = world.hire("Second Room")
+    world.book("Workshop", "2026-11-05T10:00:00")
+    world.book("Interview", "2026-11-05T10:00:00", user=other)
+    sources = [world.source(), {"kind": "calendar", "mailbox": other}, world.source(calendar="Nowhere")]
+    await world.mirror(*sources, targets={"include": [world.reader]})
+    run = await world.run(sync=SYNC)
+    assert run.state is RunState.PARTIAL
+    assert "no calendar of this name" in run.source_problem
+    assert world.subjects(world.reader) == ["Interview", "Workshop"]
+    world.tenant.set_mailbox_state(other, "outOfScope")
+    world.book("Retrospective", "2026-11-06T10:00:00")
+    run = await world.run(sync=SYNC)
+    assert "access scope" in run.source_problem
+    assert world.subjects(world.reader) == ["Interview", "Retrospective", "Workshop"]
+    await world.context.purge(TENANT, None)
+    run = await world.run(sync=SYNC)  # what the second room said last is not known any more
+    assert (run.state, run.reason) == (RunState.HELD, Reason.SOURCE_UNREADABLE)
+    assert world.subjects(world.reader) == ["Interview", "Retrospective", "Workshop"]
+    world.tenant.set_mailbox_state(other, "ok")
+    await world.mirror(*sources[:2], targets={"include": [world.reader]})
+    run = await world.good()
+    assert (run.counts.created, run.counts.deleted, run.source_problem) == (0, 0, "")

@@ -153,8 +153,9 @@ class Canned:
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 as far as our own clients speak it."""
 
-    def __init__(self, service: Canned) -> None:
+    def __init__(self, service: Canned, latency: float) -> None:
         self._service = service
+        self._latency = latency
         self._buffer = bytearray()
         self._missing = 0
 
@@ -178,14 +179,16 @@ class _Connection(asyncio.Protocol):
             _, path, _ = head.partition(b"\r\n")[0].split(b" ")
             answer = self._service.answer(path, body)
             assert isinstance(self._transport, asyncio.Transport)
-            self._transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
-            )
+            whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
+            if self._latency and path.endswith(b"/$batch"):
+                asyncio.get_running_loop().call_later(self._latency, self._transport.write, whole)
+            else:
+                self._transport.write(whole)
 
 
 async def _serve(options: argparse.Namespace) -> None:
     service = Canned(options.people, options.mailboxes, options.record)
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(service), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(service, options.latency), "127.0.0.1", 0)
     service.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(f"listening at {service.base}", flush=True)
     await server.serve_forever()
@@ -196,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.canned", description="A Graph that answers at once.")
     parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--mailboxes", type=int, default=20)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds from a batch to its answer")
     parser.add_argument("--record", type=Path, help="where to record batches, each after its length in 4 bytes")
     options = parser.parse_args()
     exit_with_parent()

@@ -133,10 +133,11 @@ def _hours(estimates: dict[str, Any]) -> str:
 
 
 def _engine(engine: dict[str, Any], width: dict[str, Any]) -> str:
+    latency = engine["withLatency"]
     rows = [("engine", _n(engine["engine"]["cpuSeconds"]), _n(engine["engine"]["seconds"]), "", "")]
     for name, title in (
-        ("bare", "bare client on the same connections"),
-        ("bareOnPlainHttpx", "for comparison: bare client on httpx as it comes"),
+        ("bareOnPlainHttpx", "bare client on httpx as it comes"),
+        ("bare", "bare client on httpx over the engine's own connections"),
     ):
         bare = engine[name]
         ratios = (_limited(bare["cpuRatio"]), _limited(bare["wallRatio"]))
@@ -150,6 +151,10 @@ def _engine(engine: dict[str, Any], width: dict[str, Any]) -> str:
             f"Medians of {engine['runs']} runs in turn. The engine's share includes reading and mapping the directory, "
             "encryption, and all of its storage.",
             _table(("", "processor seconds", "wall seconds", "engine's processor time to it", "engine's wall time to it"), rows),
+            "That server answers at once, so that wall time is processor time once more. When it answers a batch after "
+            f"{latency['latencyMs']} ms, as if each of twenty items took {_n(latency['latencyMs'] / 5)} ms, four at a time, the engine "
+            f"takes {_n(latency['engineSeconds'])} s and the bare client on the engine's own connections "
+            f"{_n(latency['bareSeconds'])} s: {_limited(latency['wallRatio'])} times as long.",
             f"With {width['latencyMs']} ms per request, {_n(width['people'])} contacts into {width['mailboxes']} mailboxes took "
             f"{_n(width['seconds'])} s, where {_n(width['secondsAtFullWidth'])} s is the least that Graph's width allows; "
             f"{_n(round(_value(width['used']) * 100, 1))} % of that width was in use (at least "

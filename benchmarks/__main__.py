@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: run all programs, show them, keep the results. With names: run those and show them only."""
+"""`python -m benchmarks`: run all programs, show them, keep the results. With names: run those and show them only.
+
+With names and --keep their results take the place of those kept before.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +34,24 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="program", help=f"one or more of: {', '.join(PROGRAMS)} (default: all, and keep)"
     )
-    names = parser.parse_args().names
+    parser.add_argument("--keep", action="store_true", help="keep the results of the named programs")
+    options = parser.parse_args()
+    names = options.names
     if unknown := set(names) - set(PROGRAMS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     console = Console()
-    machine = results.machine()
+    kept = results.read() if names and options.keep else {"busyCores": {}}
     measured: dict[str, dict[str, Any]] = {}
     for name in names or PROGRAMS:
         started = time.monotonic()
+        others = results.Others.start()
         with console.status(name) as status:
             measured[name] = PROGRAMS[name](Step(name, status))
+        kept["busyCores"][name] = others.read()
         console.print(results.table(f"{name} ({time.monotonic() - started:.0f} s)", measured[name]), "")
-    if not names:
-        kept = {"machine": machine, **measured, "estimates": estimates.hours(measured["budgets"])}
+    if options.keep or not names:
+        kept |= {"machine": results.machine(), **measured}
+        kept["estimates"] = estimates.hours(kept["budgets"])
         results.write(kept)
         results.PAGE.parent.mkdir(exist_ok=True)
         results.PAGE.write_text(report.page(kept))

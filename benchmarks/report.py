@@ -16,6 +16,10 @@ PEERS = (
 )
 
 
+_QUIET = 0.3
+"""Cores busy with other work that change no figure much."""
+
+
 def page(results: dict[str, Any]) -> str:
     """The whole page."""
     budgets, machine = results["budgets"], results["machine"]
@@ -24,7 +28,7 @@ def page(results: dict[str, Any]) -> str:
         "Made by `make bench` from `benchmarks/results.json`; do not edit. "
         f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, {machine['memoryGB']} GB, "
         f"{machine['system']}, Python {machine['python']}. Requests are counted by the Microsoft 365 stand-in, storage "
-        "transactions by the app's own table adapter in front of Azurite." + _load(machine),
+        "transactions by the app's own table adapter in front of Azurite." + _busy(results["busyCores"]),
         _counts(budgets),
         _peers(budgets),
         _hours(results["estimates"]),
@@ -37,13 +41,13 @@ def page(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _load(machine: dict[str, Any]) -> str:
-    busy = machine["busyCores"]
-    if busy < machine["cores"] / 4:
+def _busy(cores: dict[str, float]) -> str:
+    disturbed = [name for name, busy in cores.items() if busy > _QUIET]
+    if not disturbed:
         return ""
     return (
-        f" **The machine was busy with other work (load {_n(busy)} on {machine['cores']} cores): counts are exact all the same, "
-        "seconds are longer than on a quiet one, and shares and ratios of them are rough.**"
+        f" **While these were measured, other work kept up to {_n(max(cores.values()))} cores busy: {', '.join(disturbed)}. "
+        "Counts are exact all the same; seconds are longer than on a quiet machine, and ratios of them are rough.**"
     )
 
 
@@ -152,8 +156,8 @@ def _engine(engine: dict[str, Any], width: dict[str, Any]) -> str:
             "encryption, and all of its storage.",
             _table(("", "processor seconds", "wall seconds", "engine's processor time to it", "engine's wall time to it"), rows),
             "That server answers at once, so that wall time is processor time once more. When it answers a batch after "
-            f"{latency['latencyMs']} ms, as if each of twenty items took {_n(latency['latencyMs'] / 5)} ms, four at a time, the engine "
-            f"takes {_n(latency['engineSeconds'])} s and the bare client on the engine's own connections "
+            f"{latency['latencyMs']} ms, as if each of twenty items took {_n(latency['latencyMs'] / 5)} ms, four at a time, the "
+            f"engine takes {_n(latency['engineSeconds'])} s and the bare client on the engine's own connections "
             f"{_n(latency['bareSeconds'])} s: {_limited(latency['wallRatio'])} times as long.",
             f"With {width['latencyMs']} ms per request, {_n(width['people'])} contacts into {width['mailboxes']} mailboxes took "
             f"{_n(width['seconds'])} s, where {_n(width['secondsAtFullWidth'])} s is the least that Graph's width allows; "

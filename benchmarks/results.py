@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ PAGE = ROOT / "docs" / "requests.md"
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were taken on. `busyCores` is how much else it had to do."""
+    """What the numbers were taken on."""
     import psutil
 
     return {
@@ -29,12 +31,35 @@ def machine() -> dict[str, Any]:
         "memoryGB": round(psutil.virtual_memory().total / 1e9),
         "system": platform.system(),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "busyCores": round(psutil.getloadavg()[0], 1),
     }
 
 
+@dataclass(slots=True)
+class Others:
+    """Tells how much other work the machine does, from its making on."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def start(cls) -> Others:
+        """Begin now."""
+        return cls(time.monotonic(), _processor_of_others())
+
+    def read(self) -> float:
+        """How many cores were busy with anything but this process and its children, on average."""
+        return max(0.0, round((_processor_of_others() - self.processor) / (time.monotonic() - self.wall), 1))
+
+
+def _processor_of_others() -> float:
+    import psutil
+
+    everything, ours = psutil.cpu_times(), psutil.Process().cpu_times()
+    return float(everything.user + everything.system - sum(ours[:4]))
+
+
 def write(results: dict[str, Any]) -> None:
-    """Keep results of a whole run."""
+    """Keep results."""
     FILE.write_text(json.dumps(results, indent=2) + "\n")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 
 from benchmarks import __main__ as bench
@@ -15,7 +13,7 @@ def test_the_page_is_made_of_the_kept_results() -> None:
 
 
 def test_every_program_has_left_its_results() -> None:
-    assert results.read().keys() == {"machine", *bench.PROGRAMS, "estimates"}
+    assert results.read().keys() == {"machine", "busyCores", *bench.PROGRAMS, "estimates"}
 
 
 def test_the_hours_follow_from_the_counts() -> None:
@@ -24,12 +22,11 @@ def test_the_hours_follow_from_the_counts() -> None:
 
 
 def test_what_was_measured_on_a_busy_machine_says_so() -> None:
-    quiet = copy.deepcopy(results.read())
-    quiet["machine"]["busyCores"] = 0.0
-    busy = copy.deepcopy(quiet)
-    busy["machine"]["busyCores"] = 7.5
-    assert "load 7.5" in report.page(busy)
-    assert "busy" not in report.page(quiet)
+    kept = results.read()
+    quiet = report.page({**kept, "busyCores": dict.fromkeys(bench.PROGRAMS, 0.0)})
+    busy = report.page({**kept, "busyCores": {**dict.fromkeys(bench.PROGRAMS, 0.0), "width": 1.5}})
+    assert "busy" not in quiet
+    assert "up to 1.5 cores busy: width." in busy
 
 
 @pytest.mark.parametrize(

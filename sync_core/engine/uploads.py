@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-import orjson
-
 from sync_core.definition import parse
+from sync_core.encoding import kept as encoded
 from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, InputError, LostPagesError, NotFoundError, StaleError
 from sync_core.sources import kept, push
@@ -95,7 +94,7 @@ async def replace_items(
             key = push.key_of(source, pushed.id)
             if key in people:
                 problems.append(ItemProblem(at, "id", "is that of another item as well"))
-            people[key] = orjson.dumps(push.person_of(pushed))
+            people[key] = encoded(push.person_of(pushed))
         if len(problems) == MOST_PROBLEMS:
             break
     if not problems:

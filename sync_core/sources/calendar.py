@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from sync_core import buckets, marks
+from sync_core.encoding import kept as encoded
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError, MailboxError, MailboxGoneError, Reason, SourceError
 from sync_core.event_rules import EventRules
 from sync_core.occurrences import Occurrence, occurrence_of, origin_of
@@ -103,7 +104,7 @@ class CalendarEvents(Source):
             )
         raw = [one async for page in calendars.view(self._mailbox, signal.calendar, signal.start, signal.end) for one in page]
         before = {key: value async for key, value in store.objects(known)} if known is not None else {}
-        objects = {key: orjson.dumps(value) for key, value in self._keyed(raw, before).items()}
+        objects = {key: encoded(value) for key, value in self._keyed(raw, before).items()}
         count = buckets.bucket_count(len(objects), len(known.pages) if known else None)
         refs = await store.write_all(token_hex(8), objects, count, read_at=now)
         return await flip(store, SourceHead(refs, len(objects), now, signal.text()), known)

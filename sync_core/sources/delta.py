@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from sync_core import buckets
+from sync_core.encoding import kept as encoded
 from sync_core.errors import ConflictError, DeltaExpiredError, LostPagesError, SourceError
 from sync_core.model import SourcePage
 from sync_core.sources.base import Reading
@@ -54,7 +55,7 @@ async def _read_full(
     async for page in pages(None):
         for raw in page.changed:
             before = objects.get(raw["id"])
-            objects[raw["id"]] = orjson.dumps(merge(orjson.loads(before) if before else None, raw))
+            objects[raw["id"]] = encoded(merge(orjson.loads(before) if before else None, raw))
         for gone in page.removed:
             objects.pop(gone, None)
         link = page.delta_link

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 
-import orjson
-
+from sync_core.encoding import kept as encoded
 from sync_core.sources.base import short_hash
 from sync_core.sources.files.csv_reader import read_csv
 from sync_core.sources.files.entries import Entry, FileError, Problem
@@ -68,7 +67,7 @@ def _row(entry: Entry) -> _Row:
         person.get("displayName", "").casefold(),
         person.get("mail", "").casefold(),
         ",".join(numbers),
-        orjson.dumps(person),
+        encoded(person),
     )
 
 

@@ -231,16 +231,9 @@ def _api(api: dict[str, Any]) -> str:
     return "\n\n".join(
         (
             "## Reading over HTTP",
-<<<<<<< Updated upstream
-            f"{_n(api['clients'])} clients side by side, {_n(api['requests'])} reads of syncs, runs and results "
-            f"through the local host, on Azurite: half of them within {_n(seconds['median'])} s, "
-            f"95 % within {_limited(seconds['95th'])} s, the longest {_n(seconds['longest'])} s; "
-            f"{_n(api['requestsPerSecond'])} a second. One process served them all.",
-=======
-            f"{_n(api['clients'])} clients side by side, {_n(api['requests'])} reads of syncs, runs and results through the local "
-            f"host, on Azurite: half of them within {_n(seconds['median'])} s, 95 % within {_limited(seconds['95th'])} s, the longest "
-            f"{_n(seconds['longest'])} s; {_n(api['requestsPerSecond'])} a second. One process served them all.",
->>>>>>> Stashed changes
+            f"{_n(api['clients'])} clients side by side, {_n(api['requests'])} reads of syncs, runs and results through the "
+            f"local host, on Azurite: half of them within {_n(seconds['median'])} s, 95 % within {_limited(seconds['95th'])} s, "
+            f"the longest {_n(seconds['longest'])} s; {_n(api['requestsPerSecond'])} a second. One process served them all.",
         )
     )
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from cloud.graph import credentials
 from cloud.graph.credentials import Certificate, ClientSecret, ManagedIdentity
 from local.clock import VirtualClock
 from sync_core.errors import InputError, Reason, RollcallError, TenantError, TransientError
@@ -24,6 +25,7 @@ from tests.graph.canned import TENANT, Canned, FewSecrets, open_graph
 from tests.graph.conftest import World
 
 OTHER = "22222222-2222-2222-2222-222222222222"
+THIRD = "33333333-3333-3333-3333-333333333333"
 
 
 def form(request: httpx.Request) -> dict[str, str]:
@@ -51,6 +53,17 @@ async def test_one_token_serves_a_tenant_until_shortly_before_its_end(clock: Vir
     await graph.mailboxes(OTHER).item("mailbox", "i")
     assert [request.url.path.split("/")[1] for request in canned.tokens] == [TENANT, TENANT, OTHER]
     assert authorizations(canned) == ["Bearer token 1"] * 6 + ["Bearer token 2", "Bearer token 3"]
+
+
+async def test_tokens_of_some_tenants_are_kept_and_those_last_used_go_last(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "_KEPT", 2)
+    canned = Canned()
+    graph = open_graph(canned, clock)
+    for tenant in (TENANT, OTHER, TENANT, THIRD, TENANT, OTHER):
+        await graph.mailboxes(tenant).item("mailbox", "i")
+    assert [request.url.path.split("/")[1] for request in canned.tokens] == [TENANT, OTHER, THIRD, OTHER]
 
 
 async def test_token_requests_are_not_counted(clock: VirtualClock) -> None:

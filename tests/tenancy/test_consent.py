@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from gdpr.retention import purge_expired
 from local.memory import MemoryTables
 from sync_core.definition import TenantSettings
 from sync_core.engine import admin
@@ -97,6 +98,15 @@ async def test_expired_states_are_cleaned_up(site: Site) -> None:
     await begun(site)
     rows = [row async for row in site.world.tables.query("tenants", TENANT, start="consent:", end="consent;")]
     assert len(rows) == 1
+
+
+async def test_the_daily_purge_cleans_up_after_tenants_that_never_came_back(site: Site) -> None:
+    await begun(site)
+    now = site.world.clock.now()
+    await purge_expired(site.world.tables, TENANT, now)
+    assert [row async for row in site.world.tables.query("tenants", TENANT, start="consent:", end="consent;")]
+    await purge_expired(site.world.tables, TENANT, now + states.LIFE)
+    assert [row async for row in site.world.tables.scan("tenants")] == []
 
 
 async def test_a_forged_state_is_refused(site: Site) -> None:

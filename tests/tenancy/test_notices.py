@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gdpr.retention import purge_expired
+from gdpr.rotation import advance, begin_rotation
 from sync_core import messages
 from sync_core.engine import runs
 from sync_core.errors import InputError, NotFoundError, Reason
@@ -233,6 +235,31 @@ async def test_another_address_keeps_the_key_and_neither_is_stored_readable(list
     assert row is not None
     assert b"other.example" not in repr(row.values).encode()
     assert listening.key not in [value for value in row.values.values() if isinstance(value, bytes)]
+
+
+async def test_a_webhook_outlives_the_data_key_that_sealed_it(listening: Listening) -> None:
+    context, clock = listening.world.context, listening.world.clock
+    before = await listening.world.tables.get("tenants", TENANT, "webhook")
+    await begin_rotation(context, TENANT)
+    for _ in range(30):
+        clock.advance(timedelta(seconds=await advance(context, TENANT) or 86400))
+    after = await listening.world.tables.get("tenants", TENANT, "webhook")
+    assert before is not None
+    assert after is not None
+    assert before.values["Key"] != after.values["Key"]
+    webhook = await webhooks.load(context, TENANT)
+    assert webhook is not None
+    assert (webhook.url, webhook.keys) == (URL, (listening.key,))
+
+
+async def test_what_was_told_is_kept_for_sixty_days(listening: Listening) -> None:
+    world = listening.world
+    await notices.note(world.context, Notice(TENANT, "one", Kind.RUN_HELD))
+    await listening.settle()
+    await purge_expired(world.tables, TENANT, world.clock.now() + timedelta(days=57))
+    assert await listening.state("one") == "delivered"
+    await purge_expired(world.tables, TENANT, world.clock.now() + timedelta(days=58))
+    assert await world.tables.get("notices", TENANT, "one") is None
 
 
 async def test_there_must_be_a_webhook_to_rotate_its_key(site: Site) -> None:

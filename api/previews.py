@@ -89,6 +89,15 @@ class MailboxShown(Strict):
     operations: list[ChangeShown]
 
 
+class SameFolderShown(Strict):
+    """Another sync with the same folder name: in how many mailboxes they meet, and how many people are in both lists."""
+
+    sync: str
+    mailboxes: int
+    people: int
+    advice: str
+
+
 class PreviewShown(Strict):
     """What a run would do now. When it would not begin at all, `holds` says why and the rest is empty."""
 
@@ -100,6 +109,7 @@ class PreviewShown(Strict):
     selection: list[LineShown]
     mailboxes: list[MailboxShown]
     next: Place | None
+    same_folder: list[SameFolderShown]
     photos: dict[str, int] | None
     graph: SpentShown
 
@@ -120,6 +130,9 @@ async def preview_definition(call: Call, body: OfUnsaved) -> PreviewShown:
     return _shown(await preview(call.context, sync, _page(body)))
 
 
+_COMBINE = "whoever is in both lists appears twice: name the sources of both in one sync, which merges them"
+
+
 def _page(look: Look) -> Page:
     named = [str(mailbox) for mailbox in look.mailboxes]
     page = Page(named, MOST_MAILBOXES if named else look.first)
@@ -136,6 +149,7 @@ def _shown(found: Preview) -> PreviewShown:
         selection=[LineShown(path=path, words=words, lets_in=lets_in) for path, words, lets_in in found.lines],
         mailboxes=[_mailbox(mailbox) for mailbox in found.mailboxes],
         next=Place(mailbox=UUID(found.next[0]), operation=found.next[1]) if found.next is not None else None,
+        same_folder=[SameFolderShown(**asdict(other), advice=_COMBINE) for other in found.same_folder],
         photos=dict(found.photos) or None,
         graph=SpentShown(**asdict(found.spent)),
     )

@@ -57,6 +57,7 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
             del held[key]
             gone.add(key)
     returned: set[str] = set()
+    copies: list[str] = []
     for seen in await _look_closely(work, replica, await _ours_among(work, replica, set(unknown))):
         mark = work.our_key(seen)
         if mark is None:
@@ -69,8 +70,10 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
         elif await work.mailboxes.look(replica.mailbox, [known.item_id]) == [None]:
             raise LedgerDoubtError("item ids have changed")
         else:
-            work.check_claim(replica)
-            await work.mailboxes.unmark(replica.mailbox, seen.item_id)
+            copies.append(seen.item_id)
+    if copies:
+        work.check_claim(replica)
+        await work.mailboxes.unmark(replica.mailbox, *copies)
     if refusals is not None:
         # where a page was not applied in full, a delete of ours may have been carried out without an answer
         deleted = {key for key in gone - returned if applied[ledger.bucket_of(key)]}
@@ -212,6 +215,7 @@ async def look_at_missing(work: Work, replica: Replica, missing: Mapping[str, He
     item_ids = [entry.item_id for entry in missing.values()]
     looked = await work.mailboxes.look(replica.mailbox, item_ids, fields=work.fingerprinter.fields)
     there: dict[str, Held] = {}
+    moved: list[str] = []
     for (key, entry), seen in zip(missing.items(), looked, strict=True):
         if seen is None or work.our_key(seen) is None:
             continue
@@ -220,5 +224,7 @@ async def look_at_missing(work: Work, replica: Replica, missing: Mapping[str, He
             continue
         elsewhere = await work.mailboxes.folder(replica.mailbox, seen.folder_id)
         if elsewhere is not None and await in_its_place(work.mailboxes, replica.mailbox, elsewhere):
-            await work.mailboxes.unmark(replica.mailbox, seen.item_id)
+            moved.append(seen.item_id)
+    if moved:
+        await work.mailboxes.unmark(replica.mailbox, *moved)
     return there

@@ -20,6 +20,7 @@ from sync_core.engine import folders
 from sync_core.engine.context import Context
 from sync_core.engine.difference import Difference, Hold, difference, holds_on
 from sync_core.engine.material import Material, gather_material
+from sync_core.engine.same_folder import SameFolder, same_folder
 from sync_core.engine.scratch import Scratch
 from sync_core.engine.snapshot import everybody, photo_reader, propose
 from sync_core.engine.work import BATCH, open_mailboxes
@@ -124,6 +125,7 @@ class Preview:
     lines: list[Line] = field(default_factory=list)
     removed: list[tuple[str, str]] = field(default_factory=list)
     mailboxes: list[MailboxPreview] = field(default_factory=list)
+    same_folder: list[SameFolder] = field(default_factory=list)
     next: tuple[str, int] | None = None  # where the next page begins: mailbox and operation
     photos: Mapping[str, int] = field(default_factory=dict)  # as in the report of a run
     spent: Spent = field(default_factory=Spent)
@@ -165,6 +167,7 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
     snapshot = await store.head()
     result.holds = await holds_on(store, snapshot, sync, proposal)
     result.difference = await difference(context, store, snapshot, sync, proposal)
+    result.same_folder = [other async for other in same_folder(context, keys, sync, proposal)]
     if result.difference.people is not None:
         result.removed = [(item.key, _name(item)) for item in result.difference.people.removed[:MOST_NAMES]]
     mailboxes = open_mailboxes(context, sync)

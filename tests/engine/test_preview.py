@@ -12,6 +12,7 @@ import pytest
 
 from gdpr.encryption import TenantKeyring
 from sync_core.definition import SyncDefinition
+from sync_core.engine import admin
 from sync_core.engine import preview as previews
 from sync_core.engine.difference import Hold
 from sync_core.engine.preview import UNSAVED, Page, Preview, preview
@@ -337,3 +338,28 @@ async def test_a_list_in_the_default_folder_and_leavers_who_keep_theirs() -> Non
     await world.define({"folder": None, "targets": {"include": mailboxes[:2], "leavers": "keep"}})
     (leaver,) = (await shown(world, Page(named=[mailboxes[2]]))).mailboxes
     assert (leaver.outcome, leaver.changes) == ("kept", [])
+
+
+async def test_it_says_which_other_syncs_write_under_the_same_name() -> None:
+    world = World()
+    mailboxes = world.hire_many(4, mailboxes=3)
+    await world.connect({"targets": {"include": mailboxes[:2]}})
+    await world.define(
+        {"folder": "COLLEAGUES", "targets": {"include": mailboxes[1:3]}, "selection": {"exclude": mailboxes[:1]}}, sync="second"
+    )
+    await world.define({"folder": "Elsewhere"}, sync="third")
+    await world.define({"targets": {"include": mailboxes[2:3]}}, sync="fourth")
+    for sync in (SYNC, "second", "third", "fourth"):
+        await world.run(sync=sync)
+
+    async def met(sync: str) -> list[tuple[str, int, int]]:
+        found = await preview(world.context, await load_sync(world.tables, TENANT, sync), Page())
+        return [(other.sync, other.mailboxes, other.people) for other in found.same_folder]
+
+    assert await met(SYNC) == [("second", 1, 3)]
+    assert await met("second") == [("fourth", 1, 3), (SYNC, 1, 3)]
+    assert await met("third") == []
+    await world.context.purge(TENANT, SYNC)
+    assert await met("second") == [("fourth", 1, 3), (SYNC, 1, 0)]
+    await admin.delete_sync(world.context, TENANT, "fourth")
+    assert await met("second") == [(SYNC, 1, 0)]

@@ -17,5 +17,5 @@ async def connect(environment: Mapping[str, str], tenant: str, *, default_countr
     try:
         await admin.connect_tenant(context, tenant, TenantSettings(default_country=default_country))
     finally:
-        for adapter in cast("tuple[Any, ...]", (context.tables, context.queues, context.graph)):
+        for adapter in cast("tuple[Any, ...]", (context.tables, context.queues, context.blobs, context.graph)):
             await adapter.close()

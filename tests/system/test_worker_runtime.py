@@ -126,7 +126,7 @@ async def site(storage: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         yield Site(worker, tenant, queues)
         context = cast("Any", composition.context())
         composition.context.cache_clear()
-        for adapter in (context.tables, context.queues, context.graph):
+        for adapter in (context.tables, context.queues, context.blobs, context.graph):
             await adapter.close()
         async for queue in queues.list_queues():
             await queues.get_queue_client(queue.name).clear_messages()

@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from sync_core.countries import known_region
 from sync_core.errors import InputError
 from sync_core.event_rules import EventRules, Label
 from sync_core.events import owned
@@ -286,6 +287,13 @@ class TenantSettings(_Strict):
 
     default_country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
     retention: Retention = Retention()
+
+    @field_validator("default_country")
+    @classmethod
+    def _is_a_country(cls, value: str | None) -> str | None:
+        if value is not None and known_region(value) is None:
+            raise ValueError("is no country: use a code such as DE")
+        return value
 
 
 def parse(model: type[Model], value: object) -> Model:

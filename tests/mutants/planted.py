@@ -203,14 +203,14 @@ FAULTS = (
     _fault(
         "an item that was moved keeps our mark",
         "sync_core/engine/audit.py",
-        "replica.mailbox, elsewhere):\n            await work.mailboxes.unmark(replica.mailbox, seen.item_id)",
-        "replica.mailbox, elsewhere):\n            pass",
+        "await work.mailboxes.unmark(replica.mailbox, *moved)",
+        "pass",
         AUDITS,
     ),
     _fault(
         "an item that left the folder counts as deleted unseen",
         "sync_core/engine/audit.py",
-        "still_there = await _look_at_missing(work, replica, left)",
+        "still_there = await look_at_missing(work, replica, left)",
         "still_there = {}",
         AUDITS,
     ),
@@ -218,8 +218,8 @@ FAULTS = (
     _fault(
         "a mailbox's deletions have no brake",
         "sync_core/engine/replicate.py",
-        "if not work.released and brakes.deletions(",
-        "if False and brakes.deletions(",
+        "if not work.released and too_many(deletions):\n        await _save(",
+        "if False:\n        await _save(",
         SAFEGUARDS,
     ),
     _fault(

@@ -165,7 +165,7 @@ DATA_MAP: tuple[Stored, ...] = (
     ),
     Stored(
         names.SOURCES,
-        "what each source last said, uploads and pushed items included",
+        "what each source last said, uploads, pushed items and people's photos included",
         DIRECTORY,
         MIRROR,
         CACHE,

@@ -12,7 +12,7 @@ from secrets import token_hex
 from gdpr.audit_chain import SYSTEM
 from gdpr.audit_trail import record
 from gdpr.requests import Request, RequestKind, save_request
-from gdpr.subject import concerns, find_people, person_in, sources_of, stored_objects, syncs_of
+from gdpr.subject import concerns, find_people, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.engine.work import OutOfTimeError
 from sync_core.errors import NotFoundError
@@ -20,6 +20,7 @@ from sync_core.model import RunState
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
 from sync_core.state.names import REFUSALS, partition
+from sync_core.state.photos import PHOTOS
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import all_chunks, load_run, newest_runs, save_chunk
 from sync_core.state.snapshots import SnapshotStore
@@ -109,6 +110,10 @@ async def clean_sources(task: Task) -> None:
     """Write every page of every source anew without the person: the store leaves out who was erased."""
     for source in await sources_of(task.context, task.tenant):
         task.check_time()
+        if source.startswith(PHOTOS):
+            photos = photo_store(task.context, task.keys, task.tenant, source)
+            task.request.count("photos", await photos.forget(task.request.subject.object_ids))
+            continue
         store = SourceStore(task.context.tables, task.keys, task.tenant, source)
         head = await store.head()
         if head is None:

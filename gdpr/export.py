@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
@@ -17,11 +18,12 @@ from gdpr.cards import as_csv, as_vcards
 from gdpr.documents import manifest
 from gdpr.erasure import Task
 from gdpr.requests import Request, RequestKind, RequestState, Subject, load_request, newest_requests, save_request
-from gdpr.subject import concerns, kept_items, person_in, stored_objects, syncs_of
+from gdpr.subject import concerns, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.errors import InputError, LostPagesError, NotFoundError
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import REFUSALS, SUPPRESSIONS, TENANTS, partition
+from sync_core.state.photos import PHOTOS
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.replicas import all_replicas, load_replica
 from sync_core.state.runs import all_chunks, newest_runs
@@ -129,6 +131,7 @@ async def held_on(task: Task) -> dict[str, Any]:
             own += await _own(task, sync.sync, mailbox, ledgers)
     return {
         "sources": sources,
+        "photos": await _photos(task),
         "contacts": contacts,
         "mailboxes": mailboxes,
         "ownMailbox": own,
@@ -136,6 +139,17 @@ async def held_on(task: Task) -> dict[str, Any]:
         "suppressed": any(suppressed.covers(entry["key"], entry["properties"]) for entry in sources),
         "auditTrail": await _acts(task),
     }
+
+
+async def _photos(task: Task) -> list[dict[str, str]]:
+    """The photos kept of the person, each as JPEG in base64."""
+    found: list[dict[str, str]] = []
+    for source in await sources_of(task.context, task.tenant):
+        if source.startswith(PHOTOS):
+            store = photo_store(task.context, task.keys, task.tenant, source)
+            for user in task.request.subject.object_ids:
+                found += [{"source": source, "jpeg": b64encode(photo).decode()} for photo in await store.of(user)]
+    return found
 
 
 async def _holds(ledgers: LedgerStore, mailbox: str, subject: Subject) -> bool:

@@ -13,6 +13,7 @@ from sync_core.errors import LostPagesError
 from sync_core.model import Item
 from sync_core.ports import TenantKeys
 from sync_core.state.names import SOURCES, SYNCS, partitions_of
+from sync_core.state.photos import PHOTOS, PhotoStore
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import OF_TARGETS, SourceStore, source_key
 from sync_core.state.syncs import Sync, load_sync
@@ -55,6 +56,8 @@ async def find_people(context: Context, tenant: str, wanted: Collection[str]) ->
 async def stored_objects(context: Context, keys: TenantKeys, tenant: str) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
     """Every object of every source: source, stored key, properties. What cannot be read is as good as gone."""
     for source in await sources_of(context, tenant):
+        if source.startswith(PHOTOS):
+            continue
         store = SourceStore(context.tables, keys, tenant, source)
         head = await store.head()
         if head is None:
@@ -71,6 +74,11 @@ async def sources_of(context: Context, tenant: str) -> list[str]:
     start, end = partitions_of(tenant)
     rows = context.tables.scan(SOURCES, partitions_from=start, partitions_to=end, select=())
     return sorted({entity.partition.partition(":")[2] async for entity in rows})
+
+
+def photo_store(context: Context, keys: TenantKeys, tenant: str, source: str) -> PhotoStore:
+    """The photos that lie among the sources under this id."""
+    return PhotoStore(context.tables, keys, tenant, int(source.removeprefix(PHOTOS)))
 
 
 async def syncs_of(context: Context, tenant: str) -> AsyncIterator[Sync]:

@@ -19,6 +19,9 @@ from sync_core.ports import Insert, Replace, Tables, TenantKeys
 from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
 
+PHOTOS = "photos-"
+"""How the ids begin under which photos lie among the sources."""
+
 PAGES = 64
 """So that a page of the largest tenants is still small; of the smallest, only those with something in them are stored."""
 
@@ -38,7 +41,7 @@ class PhotoStore:
     def __init__(self, tables: Tables, keys: TenantKeys, tenant: str, side: int) -> None:
         self._tables = tables
         self._keys = keys
-        self._partition = partition(tenant, f"photos-{side}")
+        self._partition = partition(tenant, f"{PHOTOS}{side}")
 
     async def pages(self) -> list[PhotoPage]:
         """All pages in order. One that does not open counts as empty."""
@@ -66,19 +69,46 @@ class PhotoStore:
 
     async def put(self, photos: Mapping[str, bytes], read_at: datetime) -> None:
         """Store photos by `place`."""
-        rows = {f"p:{place}": jpeg for place, jpeg in photos.items()}
+        rows = {_row(place): jpeg for place, jpeg in photos.items()}
         await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, rows, read_at=read_at)
 
     async def remove(self, places: Collection[str]) -> None:
         """Forget photos that no page names any more."""
-        await pages.remove_pages(self._tables, SOURCES, self._partition, [f"p:{place}" for place in places])
+        await pages.remove_pages(self._tables, SOURCES, self._partition, map(_row, places))
+
+    async def of(self, user: str) -> list[bytes]:
+        """Every photo that is kept of a user."""
+        start = _row(f"{user}:")
+        rows = self._tables.query(SOURCES, self._partition, start=start, end=start + "~", select=())
+        found = [await self.photo(entity.row.removeprefix(_row(""))) async for entity in rows]
+        return [photo for photo in found if photo is not None]
+
+    async def forget(self, users: Collection[str]) -> int:
+        """Forget these users and their photos; returns how many photos. Raises ConflictError when a run reads meanwhile."""
+        for page in await self.pages():
+            known = {user: entry for user, entry in page.known.items() if user not in users}
+            if known != page.known:
+                page.known = known
+                await self.write_page(page)
+        gone = 0
+        for user in users:
+            start = _row(f"{user}:")
+            rows = self._tables.query(SOURCES, self._partition, start=start, end=start + "~", select=())
+            theirs = [entity.row async for entity in rows]
+            await pages.remove_pages(self._tables, SOURCES, self._partition, theirs)
+            gone += len(theirs)
+        return gone
 
     async def photo(self, place: str) -> bytes | None:
         """One photo; None when it is gone."""
         try:
-            return await pages.read_page(self._tables, self._keys.sealer, SOURCES, self._partition, f"p:{place}")
+            return await pages.read_page(self._tables, self._keys.sealer, SOURCES, self._partition, _row(place))
         except LostPagesError:
             return None
+
+
+def _row(place: str) -> str:
+    return f"photo:{place}"
 
 
 def page_of(user: str) -> int:

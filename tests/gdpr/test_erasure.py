@@ -12,7 +12,7 @@ from gdpr.requests import RequestKind, RequestState, load_request
 from gdpr.retention import purge_caches
 from gdpr.subject import find_people
 from sync_core.engine import admin, runs, uploads
-from sync_core.errors import TransientError
+from sync_core.errors import RollcallError, TransientError
 from sync_core.state.names import AUDIT, REQUESTS, SUPPRESSIONS
 from sync_core.state.replicas import all_replicas, load_replica, save_replicas
 from sync_core.state.suppressions import lift
@@ -227,7 +227,7 @@ async def test_it_survives_a_death_at_any_step_beside_a_running_sync() -> None:
             crew.reverse()
             try:
                 await deliver(crew[0], delivery)
-            except TransientError:
+            except RollcallError:  # whatever a delivery fails with, the host repeats it
                 world.queues.give_back(delivery, delay=60)
         request = await load_request(world.context, TENANT, request.request)
         assert request.state is RequestState.DONE, at

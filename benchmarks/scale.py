@@ -21,8 +21,8 @@ QUIET = (50, 500, 5_000, LARGEST)
 CHANGED = (50, 500, 5_000)
 CHANGED_PEOPLE = 20
 CONTACTS = 100_000
-LEASE = 60.0
-"""Seconds: a worker gives the mailbox back after 60 % of it, so that the work goes through several deliveries."""
+WORKING_SHARE = 0.3
+"""Of the time that planning took: a delivery works no longer, so that the mailbox goes through several of them."""
 
 
 def measure(step: Step) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def _changed(step: Step, mailboxes: int) -> dict[str, Any]:
     }
 
 
-def _installation(url: str, storage: str, *, lease: float = 600) -> Installation[AzureTables]:
+def _installation(url: str, storage: str) -> Installation[AzureTables]:
     from benchmarks.installation import Installation
 
-    return Installation(AzureTables(connection_string=storage), url=url, lease=lease)
+    return Installation(AzureTables(connection_string=storage), url=url)
 
 
 async def plan(url: str, storage: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _many_contacts() -> dict[str, Any]:
     with Azurite() as storage, canned(CONTACTS, 1) as url:
         arguments = {"url": url, "storage": storage.connection_string}
         planning = isolated("benchmarks.scale:plan", **arguments)
-        taken = isolated("benchmarks.scale:fill", **arguments)
+        taken = isolated("benchmarks.scale:fill", seconds=WORKING_SHARE * planning["seconds"], **arguments)
     return {
         "contacts": CONTACTS,
         "deliveries": taken["parts"],
@@ -206,13 +206,15 @@ def _many_contacts() -> dict[str, Any]:
     }
 
 
-async def fill(url: str, storage: str) -> dict[str, Any]:
+async def fill(url: str, storage: str, seconds: float) -> dict[str, Any]:
     """Go on with the planned run to its end."""
     from benchmarks.installation import SYNC, TENANT
+    from sync_core.engine import chunk as engine
     from sync_core.state.runs import load_chunk
     from sync_core.state.syncs import load_sync
 
-    house = _installation(url, storage, lease=LEASE)
+    setattr(engine, "WORKING_TIME", timedelta(seconds=seconds))  # noqa: B010 - it is no part of what the module offers
+    house = _installation(url, storage)
     planned = (await load_sync(house.tables, TENANT, SYNC)).active_run
     watch = Watch.start()
     run = await house.finish(planned)

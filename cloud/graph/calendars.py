@@ -14,7 +14,7 @@ from cloud.graph.batch import Gates
 from cloud.graph.client import Client
 from cloud.graph.errors import Answer
 from cloud.graph.mailboxes import GraphMailboxes
-from sync_core.errors import DeltaExpiredError, LedgerDoubtError, RollcallError, TransientError
+from sync_core.errors import LedgerDoubtError, RollcallError
 from sync_core.kinds import EVENTS
 from sync_core.model import Create, Folder, ItemChangePage, SeenItem, SourcePage
 from sync_core.occurrences import ASKED
@@ -90,18 +90,10 @@ class GraphCalendars(GraphMailboxes, Calendars):
         self, mailbox: str, calendar_id: str, delta_link: str | None, start: datetime, end: datetime
     ) -> AsyncIterator[SourcePage]:
         """What changed in a view since the link, as ids. Raises DeltaExpiredError."""
-        if delta_link is None:
-            url = f"{self._at.folder(mailbox, calendar_id)}/calendarView/delta?{_window(start, end)}"
-        elif self._client.owns(delta_link):
-            url = self._client.relative(delta_link)
-        else:
-            raise DeltaExpiredError("the delta link belongs to another service")
-        async for page in self._pages(mailbox, url, prefer=build.DELTA_PREFER):
-            link = page.get("@odata.deltaLink")
-            if ("@odata.nextLink" in page) == isinstance(link, str):
-                raise TransientError("a delta page needs one link")
-            gone = [raw["id"] for raw in page["value"] if "@removed" in raw]
-            yield SourcePage([{"id": raw["id"]} for raw in page["value"] if "@removed" not in raw], gone, link)
+        first = f"{self._at.folder(mailbox, calendar_id)}/calendarView/delta?{_window(start, end)}"
+        async for told, link in self._delta(mailbox, first, delta_link):
+            gone = [raw["id"] for raw in told if "@removed" in raw]
+            yield SourcePage([{"id": raw["id"]} for raw in told if "@removed" not in raw], gone, link)
 
     def _created(self, mailbox: str, folder_id: str, operation: Create) -> bytes:
         transaction = uuid5(NAMESPACE_URL, "/".join((mailbox, folder_id, operation.key, self._work)))

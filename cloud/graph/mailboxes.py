@@ -163,17 +163,22 @@ class GraphMailboxes(Mailboxes):
         self, mailbox: str, folder_id: str, delta_link: str | None, *, fields: Sequence[str] = OWNED_FIELDS
     ) -> AsyncIterator[ItemChangePage]:
         """What changed in a folder since the link; all items as changes without one. Raises DeltaExpiredError."""
-        if delta_link is None:
-            url = f"{self._at.all_items(mailbox, folder_id)}/delta?{build.delta_query(fields)}"
-        elif self._client.owns(delta_link):
-            url = self._client.relative(delta_link)
-        else:
+        first = f"{self._at.all_items(mailbox, folder_id)}/delta?{build.delta_query(fields)}"
+        async for told, link in self._delta(mailbox, first, delta_link):
+            yield ItemChangePage([_change(raw, fields) for raw in told], link)
+
+    async def _delta(
+        self, mailbox: str, first: str, delta_link: str | None
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], str | None]]:
+        """Each page of a round of changes, with the link on the last one. Raises DeltaExpiredError."""
+        if delta_link is not None and not self._client.owns(delta_link):
             raise DeltaExpiredError("the delta link belongs to another service")
+        url = self._client.relative(delta_link) if delta_link is not None else first
         async for page in self._pages(mailbox, url, prefer=build.DELTA_PREFER):
             link = page.get("@odata.deltaLink")
             if ("@odata.nextLink" in page) == isinstance(link, str):
                 raise TransientError("a delta page needs one link")
-            yield ItemChangePage([_change(raw, fields) for raw in page["value"]], link)
+            yield page["value"], link
 
     def _created(self, mailbox: str, folder_id: str, operation: Create) -> bytes:  # noqa: ARG002
         """The body of a request that creates."""

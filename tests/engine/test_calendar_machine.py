@@ -6,21 +6,18 @@ Runs each fault alone, and 16 histories, always the same ones. ROLLCALL_CALENDAR
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
 
 from local.m365.calendars import zones
 from local.m365.calendars.store import Event, Shown
-from local.m365.delta import Expiry
-from local.m365.faults import Fault, FaultKind
+from local.m365.faults import FaultKind
 from local.m365.wire import GraphError
 from sync_core import marks
 from sync_core.engine import runs
@@ -29,7 +26,9 @@ from sync_core.model import RunState
 from sync_core.state.runs import Check, load_run
 from tests.engine.hazards import Fuse
 from tests.engine.machine.events import chance, some
+from tests.engine.machine.faults import FAULTS, fault_of
 from tests.engine.machine.history import History
+from tests.engine.machine.playing import check_fired, play
 from tests.engine.rooms import BERLIN, SYNC, TEAM, our_calendars, shared_mailbox, sight, stamp, window
 from tests.engine.world import INSTALLATION, NIGHTLY, TENANT
 
@@ -42,7 +41,6 @@ ZONES = (BERLIN, "Eastern Standard Time", "Tokyo Standard Time", "UTC", "Asia/Ko
 GUEST = [{"emailAddress": {"name": "Guest", "address": "guest@partner.example"}, "type": "required"}]
 # so that windows lie over the days on which clocks are changed: in November, in March of America and of Europe
 BEGINNINGS = (0, 125, 138, 330)
-FAULTS = [kind for kind in FaultKind if kind not in (FaultKind.BUMPED, FaultKind.NEW_IDS, FaultKind.STATE)]
 _NEEDED = {*map(str, FAULTS), "killed", "storage failed", "purged", "delivered twice"}
 _DAY = timedelta(days=1)
 
@@ -288,27 +286,10 @@ class CalendarEngine(History):
     @deed(6, kind=st.sampled_from(FAULTS), times=st.integers(1, 4), number=some, half=chance)
     def fault(self, kind: FaultKind, times: int, number: int, half: bool) -> None:
         """Something goes wrong in Microsoft 365 from now on, a few times."""
-        fault = Fault(kind, times=times, share=0.5 if half else 1.0)
-        match kind:
-            case "latency":
-                fault.delay = float(1 + number * 5)
-            case "throttled":
-                fault.retry_after = None if half else 1 + number * 4
-            case "error":
-                fault.status = (503, 504, 500)[number % 3]
-                fault.scope = "batch" if number > 9 else "request"
-            case "dropped":
-                fault.scope = "batch" if half else "request"
-            case "lost":
-                fault.scope = "batch" if number % 2 else "request"
-                fault.answer = "504" if number % 3 else "drop"
-                fault.method, fault.path = ("POST", r"/(events|calendars)$") if number % 4 == 0 else ("", "")
-            case "late":
-                fault.delay = 30.0 + number * 30
-                fault.method, fault.path = ("POST", r"/(events|calendars)$") if number % 3 else ("PATCH", r"/events/")
-            case "tokenExpired":
-                fault.style = list(Expiry)[number % 3]
-                fault.template = "/users/{id}/calendars/{id}/calendarview/delta"
+        creates, changes = r"/(events|calendars)$", r"/events/"
+        fault = fault_of(kind, times=times, number=number, half=half, creates=creates, changes=changes)
+        if kind is FaultKind.TOKEN_EXPIRED:
+            fault.template = "/users/{id}/calendars/{id}/calendarview/delta"
         self.cloud.faults.add(fault)
         if kind is FaultKind.DELETE_NOT_FOUND:  # there must be something to delete
             self.wait(300)
@@ -457,23 +438,8 @@ def test_each_fault_alone(kind: FaultKind) -> None:
 
 
 def test_whatever_happens_every_mirror_is_right_in_the_end() -> None:
-    run_state_machine_as_test(
-        CalendarEngine,
-        settings=settings(
-            max_examples=HISTORIES or 16,
-            stateful_step_count=10,
-            derandomize=not HISTORIES,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate, Phase.shrink],
-        ),
-    )
+    play(CalendarEngine, histories=HISTORIES, otherwise=16)
 
 
 def test_every_fault_fired(capsys: pytest.CaptureFixture[str]) -> None:
-    if not FIRED["histories"]:
-        pytest.skip("no history was played")
-    with capsys.disabled():
-        sys.stdout.write("\n" + "  ".join(f"{name}: {count}" for name, count in sorted(FIRED.items())) + "\n")
-    assert not {name for name in _NEEDED if not FIRED[name]}
+    check_fired(FIRED, _NEEDED, capsys)

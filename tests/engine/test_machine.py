@@ -6,14 +6,12 @@ Runs 500 histories, always the same ones. ROLLCALL_HISTORIES=20000 runs that man
 from __future__ import annotations
 
 import os
-import sys
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
 
 from local.m365.faults import FaultKind
 from sync_core.engine import runs
@@ -26,6 +24,7 @@ from tests.engine.hazards import Site
 from tests.engine.machine.events import EVENTS, FIRED, chance
 from tests.engine.machine.fault_acts import FaultActs
 from tests.engine.machine.history import CHOICES, SECOND
+from tests.engine.machine.playing import check_fired, play
 from tests.engine.world import SYNC, TENANT
 
 HISTORIES = int(os.environ.get("ROLLCALL_HISTORIES", "0"))
@@ -138,24 +137,9 @@ class Engine(FaultActs):
 
 
 def test_whatever_happens_every_mailbox_is_right_in_the_end() -> None:
-    run_state_machine_as_test(
-        Engine,
-        settings=settings(
-            max_examples=HISTORIES or 500,
-            stateful_step_count=10,
-            derandomize=not HISTORIES,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate, Phase.shrink],
-        ),
-    )
+    play(Engine, histories=HISTORIES, otherwise=500)
 
 
 def test_every_fault_fired(capsys: pytest.CaptureFixture[str]) -> None:
-    if not FIRED["histories"]:
-        pytest.skip("no history was played")
-    with capsys.disabled():
-        sys.stdout.write("\n" + "  ".join(f"{name}: {count}" for name, count in sorted(FIRED.items())) + "\n")
     wanted = {str(kind) for kind in FaultKind} | {"killed", "storage failed", "purged", "delivered twice", "consent revoked"}
-    assert not {name for name in wanted if not FIRED[name]}
+    check_fired(FIRED, wanted, capsys)

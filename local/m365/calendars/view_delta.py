@@ -16,7 +16,7 @@ from local.m365.calendars import zones
 from local.m365.calendars.events_api import calendar_at, calendars, check_window, page_size, show
 from local.m365.calendars.store import Calendar, Calendars, Event, Shown
 from local.m365.call import Call
-from local.m365.faults import FaultKind
+from local.m365.outlook_delta import resume, tell
 from local.m365.wire import GraphError, Reply
 
 _STUB = ("@odata.etag", "id", "seriesMasterId", "type", "start", "end")
@@ -37,54 +37,26 @@ def _delta(call: Call, calendar: Calendar) -> Reply:
         if name in call.query:
             message = f"The query parameter '{name}' is not supported with the delta function on a calendar view."
             raise GraphError(400, "ErrorInvalidUrlQuery", message)
-    faults = call.service.faults
     resource = f"{call.box.owner}/{calendar.id}"
-    text = call.query.get("$deltatoken") or call.query.get("$skiptoken")
-    if text:
-        odata.allow(call.query, "$deltatoken", "$skiptoken")
-        token = delta.decode(text, resource)
-        struck = faults.strike(frozenset({FaultKind.TOKEN_EXPIRED}), call)
-        if struck is not None:
-            raise delta.expired(struck.style, call.link("$deltatoken="))
-        if token.final:
-            token.base, token.full, token.final = token.position, False, False
-            if faults.strike(frozenset({FaultKind.REPLAYED}), call):
-                token.position = token.base = max(0, token.position - 5)
-    else:
+    token = resume(call, resource)
+    if token is None:
         odata.allow(call.query, "startdatetime", "enddatetime", "$deltatoken", "$skiptoken")
         window = [zones.asked(call.query.get(name), name) for name in ("startdatetime", "enddatetime")]
         check_window(window[1] - window[0])
         frozen = orjson.dumps([at.isoformat() for at in window]).decode()
         token = delta.Token(resource, 0, base=calendar.log.sequence, select=frozen)
-    token.issued = call.service.now().timestamp()
     token.page = call.prefer.max_page or token.page or page_size(call)
-    content: dict[str, Any] = {"@odata.context": call.context("Collection(event)"), "value": []}
-    if faults.strike(frozenset({FaultKind.EMPTY_PAGE}), call):
-        content["@odata.nextLink"] = call.link(f"$skiptoken={token.encode()}")
-        return Reply(200, content)
     start, end = (zones.asked(at, "token") for at in orjson.loads(token.select))
-    told: list[dict[str, Any]] = content["value"]
-    more = False
-    for change in calendar.log.since(token.position, token.base, None, full=token.full):
-        if len(told) >= token.page:  # a series stays with its occurrences, so that a page may be longer
-            more = True
-            break
-        token.position = change.sequence
-        event = calendar.events.get(change.key)
-        lines = [] if event is None else _lines(call, event, list(Calendars.unfolded(event, start, end)))
-        if lines:
-            told += lines
-        elif not token.full or change.sequence > token.base:
-            key = calendars(call).removed_id(calendar, change.key, immutable=call.prefer.immutable_ids)
-            told.append({"@odata.type": "#microsoft.graph.event", "id": key, "@removed": {"reason": "deleted"}})
-    if told and faults.strike(frozenset({FaultKind.REPEATED}), call):
-        told.append(told[0])
-    if more:
-        content["@odata.nextLink"] = call.link(f"$skiptoken={token.encode()}")
-    else:
-        token.position, token.final = max(token.position, calendar.log.sequence), True
-        content["@odata.deltaLink"] = call.link(f"$deltatoken={token.encode()}")
-    return Reply(200, content)
+    immutable = call.prefer.immutable_ids
+
+    def lines(uid: int) -> list[dict[str, Any]]:
+        event = calendar.events.get(uid)
+        return [] if event is None else _lines(call, event, list(Calendars.unfolded(event, start, end)))
+
+    def removed_id(uid: int) -> str:
+        return calendars(call).removed_id(calendar, uid, immutable=immutable)
+
+    return tell(call, token, calendar.log, "event", lines, removed_id)
 
 
 def _lines(call: Call, event: Event, unfolded: list[Shown]) -> list[dict[str, Any]]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from local.m365.delta import Expiry
-from local.m365.faults import Fault, FaultKind
+from local.m365.faults import FaultKind
 from tests.engine.hazards import Fuse
 from tests.engine.machine.events import FIRED, chance, event, some
+from tests.engine.machine.faults import FAULTS, fault_of
 from tests.engine.machine.history import MOST_PEOPLE
 from tests.engine.machine.phone_acts import PhoneActs
 from tests.engine.machine.run_acts import RunActs
-
-FAULTS = [kind for kind in FaultKind if kind not in (FaultKind.BUMPED, FaultKind.NEW_IDS, FaultKind.STATE)]
 
 
 class FaultActs(RunActs, PhoneActs):
@@ -27,34 +25,14 @@ class FaultActs(RunActs, PhoneActs):
     )
     def fault(self, kind: FaultKind, times: int, number: int, half: bool) -> None:
         """Something goes wrong in Microsoft 365 from now on, a few times."""
-        fault = Fault(kind, times=times, share=0.5 if half else 1.0)
-        match kind:
-            case "latency":
-                fault.delay = float(1 + number * 5)
-            case "throttled":
-                fault.retry_after = None if half else 1 + number * 4
-            case "error":
-                fault.status = (503, 504, 500)[number % 3]
-                fault.retry_after = number if number % 2 else None
-                fault.scope = "batch" if number > 9 else "request"
-            case "dropped":
-                fault.scope = "batch" if half else "request"
-            case "lost":
-                fault.scope = "batch" if number % 2 else "request"
-                fault.answer = "504" if number % 3 else "drop"
-                if number < 8:
-                    fault.method, fault.path = ("POST", r"/contact(s|Folders)$") if not number % 2 else ("", "")
-            case "late":
-                fault.delay = 30.0 + number * 30
-                fault.method, fault.path = ("POST", r"/contact(s|Folders)$") if number % 3 else ("PATCH", r"/contacts/")
-            case "tokenExpired":
-                fault.style = list(Expiry)[number % 3]
-            case "missed":
-                self.blind = True
-            case "deleteNotFound":  # there must be something to delete
-                for _ in range(MOST_PEOPLE):
-                    self.stir(0)
-                self.carry_on(20)
+        creates, changes = r"/contact(s|Folders)$", r"/contacts/"
+        fault = fault_of(kind, times=times, number=number, half=half, creates=creates, changes=changes)
+        if kind is FaultKind.MISSED:
+            self.blind = True
+        elif kind is FaultKind.DELETE_NOT_FOUND:  # there must be something to delete
+            for _ in range(MOST_PEOPLE):
+                self.stir(0)
+            self.carry_on(20)
         self.cloud.faults.add(fault)
         self.night(number, many=number % 3 > 0)
 

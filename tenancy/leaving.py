@@ -79,8 +79,9 @@ async def go_on(tenancy: Callable[[], Tenancy], context: Context, message: messa
             await _stop(context, message.tenant)
         left = [sync async for sync in _left(context, message.tenant, remove=remove)]
         if remove:
+            stopped = bool((await load_tenant(context.tables, message.tenant)).stopped)
             for sync in left:
-                await _remove(context, sync)
+                await _remove(context, sync, stopped=stopped)
         if left:
             await _send(context, message.tenant, message.attempt + 1)
             return
@@ -97,12 +98,12 @@ async def _left(context: Context, tenant: str, *, remove: bool) -> AsyncIterator
             yield sync
 
 
-async def _remove(context: Context, sync: Sync) -> None:
-    """Have a sync take back what it wrote; one that has stopped on the way goes on."""
+async def _remove(context: Context, sync: Sync, *, stopped: bool) -> None:
+    """Have a sync take back what it wrote; one that has stopped on the way goes on, unless its tenant is `stopped` too."""
     with suppress(NotFoundError):
         if not sync.deleting:
             await admin.delete_sync(context, sync.tenant, sync.sync)
-        elif not sync.active_run and sync.next_run is None:
+        elif not stopped and not sync.active_run and sync.next_run is None:
             await runs.request_run(context, sync.tenant, sync.sync)
 
 

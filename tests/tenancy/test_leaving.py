@@ -13,6 +13,7 @@ from sync_core.engine import runs, schedule
 from sync_core.errors import InputError, NotFoundError
 from sync_core.ports import Put
 from sync_core.state import names
+from sync_core.state.tenants import load_tenant
 from tenancy import connection, leaving
 from tenancy.refusals import ConnectionRefusedError
 from tests.engine.world import NIGHTLY, SYNC, TENANT
@@ -99,6 +100,26 @@ async def test_a_mailbox_that_cannot_be_reached_holds_it_up_until_the_rest_is_le
     await site.settle(most=400)
     assert await site.rows() == {}
     assert site.ours(people[0]) == 6
+
+
+async def test_without_consent_nothing_can_be_removed_and_that_is_not_tried_for_ever() -> None:
+    site = Leaving()
+    people = await site.settled()
+    for sync in (SYNC, "second"):
+        await site.world.define({"folder": sync, "schedule": {"kind": "manual"}}, sync=sync)
+    site.tenant.app.consent = "revoked"
+    site.world.clock.advance(timedelta(hours=2))
+    await leaving.leave(site.world.context, TENANT, by=ADMIN, remove=True)
+    await site.settle(most=80)
+    waiting = await leaving.departure(site.world.context, TENANT)
+    assert (waiting.step, waiting.syncs) == ("removing", 2)
+    assert (await load_tenant(site.world.tables, TENANT)).stopped == "consent_missing"
+    assert len([row async for row in site.world.tables.query("runs", TENANT)]) <= 6
+    site.tenant.app.consent = "granted"
+    await connection.connect(site.tenancy, TENANT, ADMIN)
+    await site.settle()
+    assert await site.rows() == {}
+    assert not any(site.ours(person) for person in people)
 
 
 async def test_a_sync_that_is_defined_meanwhile_goes_too() -> None:

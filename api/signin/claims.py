@@ -103,8 +103,7 @@ def verify(token: str, key: SigningKey, *, client_id: str, now: datetime) -> Cla
     if claims["iss"] != key.issuer.replace(TENANT_PLACE, tenant) or not _is_now(claims, now):
         raise errors.invalid_token()
     is_app = _is_app(claims)
-    is_guest = not is_app and (claims.get("idp", claims["iss"]) != claims["iss"] or claims.get("acct") in (1, "1"))
-    return Claims(tenant, person, _roles(claims), is_app, is_guest)
+    return Claims(tenant, person, _roles(claims), is_app, not is_app and _is_guest(claims))
 
 
 def _is_now(claims: dict[str, Any], now: datetime) -> bool:
@@ -125,6 +124,12 @@ def _is_app(claims: dict[str, Any]) -> bool:
     if SCOPE not in (scopes or "").split(" "):
         raise ForbiddenError(errors.MISSING_SCOPE, f"Ask Microsoft Entra for a token with the scope {SCOPE}")
     return False
+
+
+def _is_guest(claims: dict[str, Any]) -> bool:
+    """Whether another tenant, or no tenant at all, has signed the person in. The own one may go by either of its two issuers."""
+    at_home = (claims["iss"], f"https://sts.windows.net/{claims['tid']}/")
+    return claims.get("idp", claims["iss"]) not in at_home or claims.get("acct") in (1, "1")
 
 
 def _roles(claims: dict[str, Any]) -> frozenset[Role]:

@@ -166,7 +166,8 @@ async def test_guests_need_a_role(entra: Entra) -> None:
         assert await turned_away(entra, entra.token(**mark)) == (403, "guest_account", "")
         guest = await entra.sign_in.authenticate(f"Bearer {entra.token(roles=['Rollcall.Viewer'], **mark)}")
         assert guest.roles == {Role.VIEWER}
-    await entra.sign_in.authenticate(f"Bearer {entra.token(acct=0, idp=ISSUER.replace('{tenantid}', TENANT))}")
+    for home in (ISSUER.replace("{tenantid}", TENANT), f"https://sts.windows.net/{TENANT}/"):
+        await entra.sign_in.authenticate(f"Bearer {entra.token(acct=0, idp=home)}")
 
 
 async def test_a_tenant_must_be_connected_except_to_connect_it(entra: Entra) -> None:

@@ -36,6 +36,7 @@ def page(results: dict[str, Any]) -> str:
         _scale(results["scale"]),
         _lists(results["lists"]),
         _api(results["api"]),
+        _erasure(results["erasure"]),
         _small(results["startup"], results["mapping"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -234,6 +235,18 @@ def _api(api: dict[str, Any]) -> str:
             f"{_n(api['clients'])} clients side by side, {_n(api['requests'])} reads of syncs, runs and results through the "
             f"local host, on Azurite: half of them within {_n(seconds['median'])} s, 95 % within {_limited(seconds['95th'])} s, "
             f"the longest {_n(seconds['longest'])} s; {_n(api['requestsPerSecond'])} a second. One process served them all.",
+        )
+    )
+
+
+def _erasure(erasure: dict[str, Any]) -> str:
+    return "\n\n".join(
+        (
+            "## Erasing a person",
+            f"From {_n(erasure['mailboxes'])} mailboxes of {_n(erasure['people'])} contacts, ledgers there: "
+            f"{_limited(erasure['requestsPerMailbox'])} requests per mailbox, {_n(erasure['cpuSeconds'])} s of processor time "
+            f"with storage in memory, {_n(erasure['modelledSeconds'])} s where twenty mailboxes share calls that take "
+            f"{_n(erasure['modelledRoundTripSeconds'])} s each.",
         )
     )
 

@@ -12,6 +12,7 @@ from sync_core.engine import runs
 from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, InputError, NotFoundError, StaleError
 from sync_core.schedules import Manual
+from sync_core.state.rows import LARGEST_VALUE
 from sync_core.state.syncs import Sync, insert_sync, load_sync
 from sync_core.state.tenants import Tenant, insert_tenant, load_tenant, save_tenant
 
@@ -52,6 +53,7 @@ async def define_sync(context: Context, tenant_id: str, sync_id: str, definition
     """
     if not _SYNC_ID.match(sync_id):
         raise InputError("sync", "must be 1 to 63 characters: lower-case letters, digits and hyphens")
+    _check_size(definition)
     await load_tenant(context.tables, tenant_id)
     first = _first_run(definition, context.now())
     sync = Sync(tenant_id, sync_id, definition, next_run=first)
@@ -60,6 +62,12 @@ async def define_sync(context: Context, tenant_id: str, sync_id: str, definition
     except ConflictError:
         return await runs.change_sync(context, tenant_id, sync_id, lambda known: _redefine(known, definition, first))
     return sync
+
+
+def _check_size(definition: SyncDefinition) -> None:
+    # tables hold text in UTF-16
+    if len(definition.model_dump_json().encode("utf-16-le")) > LARGEST_VALUE:
+        raise InputError("definition", "is too large: 32,000 characters of JSON are the most; name groups instead of so many ids")
 
 
 async def create_sync(context: Context, tenant_id: str, sync_id: str, definition: SyncDefinition) -> Sync:
@@ -75,6 +83,7 @@ async def replace_sync(context: Context, tenant_id: str, sync_id: str, definitio
 
     Raises NotFoundError, StaleError, and InputError for a sync that is being deleted.
     """
+    _check_size(definition)
     first = _first_run(definition, context.now())
 
     def redefine(sync: Sync) -> None:

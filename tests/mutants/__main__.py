@@ -29,6 +29,7 @@ PARTS = (
     "sync_core",
     "cloud",
     "gdpr",
+    "tenancy",
     "api",
     "local",
     "tests",

@@ -12,6 +12,7 @@ SAFEGUARDS = "tests/engine/test_safeguards.py"
 BATCHES = "tests/graph/test_batches.py"
 DIRECTORY = "tests/graph/test_directory.py"
 MAILBOXES = "tests/graph/test_mailboxes.py"
+CALENDARS = "tests/engine/test_calendars.py"
 ENCRYPTION = "tests/gdpr/test_encryption.py"
 RETENTION = "tests/gdpr/test_retention.py"
 
@@ -287,5 +288,41 @@ FAULTS = (
         'f"{self._tenant}|{place}".encode()',
         "self._tenant.encode()",
         ENCRYPTION,
+    ),
+    # --- calendars ---
+    _fault(
+        "an event is created under another transaction id every time",
+        "cloud/graph/calendars.py",
+        "operation.key, self._work",
+        "operation.key, token_hex(8)",
+        "tests/graph/test_calendars.py",
+    ),
+    _fault(
+        "a look at a calendar repairs nothing",
+        "sync_core/engine/audit.py",
+        "ledger.put(key, held.get(key))",
+        "pass",
+        CALENDARS,
+    ),
+    _fault(
+        "a calendar whose delta is silent is never read again",
+        "sync_core/sources/calendar.py",
+        "quiet and now - known.full_at < READ_EVERY",
+        "quiet",
+        "tests/sources/test_calendar.py",
+    ),
+    _fault(
+        "events that the window leaves behind trip the brakes",
+        "sync_core/engine/replicate.py",
+        "deletions -= await slid_out(",
+        "await slid_out(",
+        CALENDARS,
+    ),
+    _fault(
+        "private events are told in full",
+        "sync_core/event_rules.py",
+        'self.private == "busy" and is_private(occurrence)',
+        'self.private == "never" and is_private(occurrence)',
+        "tests/sync_core/test_events.py",
     ),
 )

@@ -215,6 +215,13 @@ FAULTS = (
         "still_there = {}",
         AUDITS,
     ),
+    _fault(
+        "a contact is changed wherever its user has moved it",
+        "cloud/graph/mailboxes.py",
+        "build.patch(self._at.item_in(mailbox, folder_id, operation.item_id), operation.body)",
+        "build.patch(self._at.item(mailbox, operation.item_id), operation.body)",
+        AUDITS,
+    ),
     # --- brakes ---
     _fault(
         "a mailbox's deletions have no brake",
@@ -265,6 +272,20 @@ FAULTS = (
         "if any(one.owner and one.owned_until is not None and one.owned_until > now for one in replicas):",
         "if False:",
         SAFEGUARDS,
+    ),
+    _fault(
+        "two plans of one run write the same chunks",
+        "sync_core/engine/start.py",
+        "run.plan = token_hex(4)",
+        'run.plan = "plan"',
+        INTERRUPTIONS,
+    ),
+    _fault(
+        "the run that follows does not look as closely as was asked",
+        "sync_core/engine/runs.py",
+        "sync.rerun = closest(sync.rerun, check)",
+        'sync.rerun = "due"',
+        "tests/engine/test_repeated_starts.py",
     ),
     Fault(
         "a run is closed before its chunks are done",

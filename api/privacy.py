@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.audits import append_entry
 from api.endpoint import COMPLIANCE, EVERYONE, Call, Endpoints, Listed, Reply, RunId, Strict
+from api.problems import ProblemError
 from gdpr import requests, rotation
 from gdpr.audit_chain import Actor
 from gdpr.export import fetch_export
@@ -168,7 +169,11 @@ async def get_export(call: Call, path: RequestPath) -> bytes:
     async for piece in pieces:
         content += piece
         if len(content) > LARGEST_ANSWER:
-            break
+            raise ProblemError(
+                409,
+                "export_too_large",
+                "The export is larger than one answer may be: ask for the export of single people instead",
+            )
     return bytes(content)
 
 

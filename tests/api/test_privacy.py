@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from api import privacy
 from api.principal import Role
 from gdpr.privacy_queue import look_after_requests
 from sync_core.ports import Remove
@@ -116,6 +117,18 @@ async def test_a_request_is_warned_of_before_it_is_due(officer: Client, world: W
         world.clock.advance(timedelta(days=days))
         await look_after_requests(world.context, TENANT)
     assert (await actions(officer)).count("request.due_soon") == 1
+
+
+async def test_an_export_too_large_for_one_answer_is_an_error_and_not_half_a_file(
+    officer: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = replace(officer, roles=(), object_id=anna_of(world))
+    request = (await anna("POST", "me/privacy/requests", {"kind": "export"})).json["request"]
+    await officer("POST", f"privacy/requests/{request}/confirm", {"keys": [f"u:{anna.object_id}"]})
+    await world.settle()
+    monkeypatch.setattr(privacy, "LARGEST_ANSWER", 100)
+    refused = await anna("GET", f"privacy/requests/{request}/export")
+    assert (refused.status, refused.json["code"]) == (409, "export_too_large")
 
 
 async def test_the_trail_is_verified_and_exported(officer: Client, world: World) -> None:

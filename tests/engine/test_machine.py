@@ -21,8 +21,9 @@ from sync_core.state.runs import Check, load_run
 from sync_core.state.syncs import load_sync
 from tests.engine import oracle
 from tests.engine.hazards import Site
-from tests.engine.machine.events import EVENTS, FIRED, chance
+from tests.engine.machine.events import EVENTS, FIRED, chance, some
 from tests.engine.machine.fault_acts import FaultActs
+from tests.engine.machine.faults import FAULTS
 from tests.engine.machine.history import CHOICES, SECOND
 from tests.engine.machine.playing import check_fired, play
 from tests.engine.world import SYNC, TENANT
@@ -49,6 +50,8 @@ class Engine(FaultActs):
         calm=chance,
         in_default=st.sampled_from([False, False, False, True]),
         choices=begun,
+        opening=st.one_of(st.none(), st.sampled_from(FAULTS)),
+        number=some,
     )
     def begin(
         self,
@@ -60,16 +63,20 @@ class Engine(FaultActs):
         calm: bool,
         in_default: bool,
         choices: dict[str, dict[str, Any]],
+        opening: FaultKind | None,
+        number: int,
     ) -> None:
         self.prepare(permanent=permanent, second_site=second_site)
         self.syncs = [(site, sync) for site in self.sites for sync in ([SYNC, SECOND] if second_sync else [SYNC])]
         plain = {"brakes": {"percent": 20, "at_least": 2}} if brakes else {}
         chosen = {name: value for choice in choices.values() for name, value in choice.items()}
         self.traits = {SECOND: plain, SYNC: {**plain, **chosen, **({"folder": None} if in_default else {})}}
-        for number in range(people):
-            self.hire(number=4 * number + 3, mailbox=True)
+        for hired in range(people):
+            self.hire(number=4 * hired + 3, mailbox=True)
         self.do(self.connect(calm=calm))
         self.broken = False
+        if opening is not None:  # what is left to steps alone happens rarely in some rounds, and some faults then never
+            self.fault(kind=opening, times=3, number=number, half=False)
 
     def teardown(self) -> None:
         try:

@@ -33,4 +33,5 @@ def check_fired(fired: Counter[str], wanted: Collection[str], capsys: pytest.Cap
         pytest.skip("no history was played")
     with capsys.disabled():
         sys.stdout.write("\n" + "  ".join(f"{name}: {count}" for name, count in sorted(fired.items())) + "\n")
-    assert not {name for name in wanted if not fired[name]}
+    missing = sorted(name for name in wanted if not fired[name])
+    assert not missing, f"never fired: {missing}"

@@ -39,7 +39,8 @@ ANYONE: Literal["anyone"] = "anyone"
 EVERYONE: Literal["everyone"] = "everyone"
 ADMINS = frozenset({Role.ADMIN})
 READERS = frozenset({Role.ADMIN, Role.COMPLIANCE, Role.VIEWER})
-COMPLIANCE = frozenset({Role.ADMIN, Role.COMPLIANCE})
+COMPLIANCE = frozenset({Role.COMPLIANCE})
+"""Not admins too: who runs the syncs decides over nobody's rights, and reads neither exports nor the trail of their own acts."""
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from api.audits import append_entry
-from api.endpoint import COMPLIANCE, EVERYONE, Call, Endpoints, Listed, Reply, RunId, Strict
+from api.endpoint import ADMINS, COMPLIANCE, EVERYONE, Call, Endpoints, Listed, Reply, RunId, Strict
 from api.problems import ProblemError
 from gdpr import requests, rotation
 from gdpr.audit_chain import Actor
@@ -129,7 +129,7 @@ async def get_matches(call: Call, path: RequestPath) -> Listed[MatchShown]:
 
 @endpoints.post("privacy/requests/{request}/confirm", roles=COMPLIANCE, audits="request.confirmed", status=202)
 async def confirm_privacy_request(call: Call, path: RequestPath, body: Confirmation) -> RequestShown:
-    """Let a request begin, for those who are meant."""
+    """Let a request begin, for those who are meant. Where the tenant wants four eyes, by a person other than who made it."""
     request = await requests.confirm(call.context, call.tenant, path.request, by=_actor(call), keys=body.keys)
     await start_request(call.context, request)
     return _shown(request)
@@ -177,7 +177,7 @@ async def get_export(call: Call, path: RequestPath) -> bytes:
     return bytes(content)
 
 
-@endpoints.post("privacy/keys/rotate", roles=COMPLIANCE, audits="keys.rotated", status=202)
+@endpoints.post("privacy/keys/rotate", roles=ADMINS | COMPLIANCE, audits="keys.rotated", status=202)
 async def rotate_keys(call: Call) -> RotationShown:
     """Give the tenant a new data key. What was encrypted before is encrypted anew in the background; no mailbox is written."""
     await rotation.begin_rotation(call.context, call.tenant)

@@ -24,6 +24,7 @@ from sync_core.ports import Entity, Insert, Replace, Row, Sealer
 from sync_core.state.names import REQUESTS
 from sync_core.state.runs import new_run_id
 from sync_core.state.syncs import optional_time
+from sync_core.state.tenants import load_tenant
 from sync_core.suppression import by_key, by_mail, by_phone
 
 MOST_IDENTIFIERS = 20
@@ -170,7 +171,8 @@ async def newest_requests(context: Context, tenant: str) -> AsyncIterator[Reques
 async def confirm(context: Context, tenant: str, request_id: str, *, by: Actor, keys: list[str]) -> Request:
     """Let a request begin, for the people under these keys (of those that were found). Repeatable.
 
-    Raises NotFoundError, or InputError when it is not waiting, or when there is nothing that could be done by us.
+    Raises NotFoundError, or InputError when it is not waiting, when there is nothing that could be done by us, or when the tenant
+    wants four eyes and they are not.
     """
     request = await load_request(context, tenant, request_id)
     if request.state is RequestState.RUNNING and request.subject.keys == sorted(keys):
@@ -181,6 +183,8 @@ async def confirm(context: Context, tenant: str, request_id: str, *, by: Actor, 
         raise InputError(
             "request", "what is wrong is corrected in the directory, and arrives with the next run: finish or refuse it"
         )
+    if (by == request.by or by.kind != "user") and (await load_tenant(context.tables, tenant)).settings.four_eyes:
+        raise InputError("request", "must be confirmed by another person than made it: this tenant wants four eyes")
     request.state, request.confirmed_by, request.started_at = RequestState.RUNNING, by, context.now()
     request.subject.keys = sorted(keys)
     await save_request(context, request)

@@ -282,11 +282,13 @@ class Retention(_Strict):
 class TenantSettings(_Strict):
     """What holds for all syncs of a tenant.
 
-    `default_country` (ISO 3166 alpha-2) reads the phone numbers of people without a country.
+    `default_country` (ISO 3166 alpha-2) reads the phone numbers of people without a country. With `four_eyes`, a privacy request
+    is confirmed by another person than made it.
     """
 
     default_country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
     retention: Retention = Retention()
+    four_eyes: bool = False
 
     @field_validator("default_country")
     @classmethod

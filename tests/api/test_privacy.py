@@ -12,6 +12,8 @@ import pytest
 from api import privacy
 from api.principal import Role
 from gdpr.privacy_queue import look_after_requests
+from sync_core.definition import TenantSettings
+from sync_core.engine.admin import change_settings
 from sync_core.ports import Remove
 from sync_core.state.names import AUDIT
 from tests.api.client import Client
@@ -143,6 +145,37 @@ async def test_the_trail_is_verified_and_exported(officer: Client, world: World)
     assert verdict["faults"] == [{"sequence": 1, "kind": "missing", "detail": ""}]
     assert (await officer("GET", "audit/verification?sequence=1")).status == 400
     assert (await replace(officer, roles=(Role.VIEWER,))("GET", "audit/verification")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "privacy/requests"),
+        ("GET", "privacy/requests"),
+        ("GET", "privacy/requests/0000000000000-00000000/matches"),
+        ("POST", "privacy/requests/0000000000000-00000000/confirm"),
+        ("POST", "privacy/requests/0000000000000-00000000/lift"),
+        ("GET", "audit/entries"),
+        ("GET", "audit/export"),
+    ],
+)
+async def test_who_runs_the_syncs_decides_over_nobodys_rights(officer: Client, method: str, path: str) -> None:
+    admin = replace(officer, roles=(Role.ADMIN, Role.VIEWER, Role.PUSH))
+    answer = await admin(method, path, {"kind": "erasure", "emails": [ANNA]} if method == "POST" else None)
+    assert (answer.status, answer.code) == (403, "missing_role")
+
+
+async def test_with_four_eyes_another_person_confirms_than_made_the_request(officer: Client, world: World) -> None:
+    await change_settings(world.context, TENANT, TenantSettings(four_eyes=True))
+    body = {"kind": "objection", "emails": [ANNA]}
+    confirm = f"privacy/requests/{(await officer('POST', 'privacy/requests', body)).json['request']}/confirm"
+    assert "another person" in (await officer("POST", confirm, {})).json["errors"][0]["detail"]
+    robot = replace(officer, object_id=TENANT, is_app=True)
+    assert (await robot("POST", confirm, {})).status == 400
+    assert (await replace(officer, object_id=TENANT)("POST", confirm, {})).status == 202
+    alone = f"privacy/requests/{(await officer('POST', 'privacy/requests', body)).json['request']}/confirm"
+    await change_settings(world.context, TENANT, TenantSettings())
+    assert (await officer("POST", alone, {})).status == 202
 
 
 async def test_keys_are_rotated_on_request(officer: Client, world: World) -> None:

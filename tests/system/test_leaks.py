@@ -212,7 +212,7 @@ async def test_no_personal_data_leaves_the_encrypted_tables(
     await make_secrets(tmp_path / "secrets.json")
     cloud = Microsoft365(SystemClock())
     tenant = cloud.add_tenant(TENANT, "Example", App(CLIENT, CLIENT_SECRET))
-    tenant.app.sign_ins.automation[ROBOT] = Automation(ROBOT, "", ROBOT, frozenset({Role.ADMIN}))
+    tenant.app.sign_ins.automation[ROBOT] = Automation(ROBOT, "", ROBOT, frozenset({Role.ADMIN, Role.COMPLIANCE}))
     with Azurite(location) as storage:
         async with Server(cloud) as server:
             environment = settings(server.url, storage.connection_string, tmp_path / "secrets.json")

@@ -14,6 +14,7 @@ from local.m365 import people, schema, tenant_file
 from local.m365.faults import Fault, FaultKind
 from local.m365.server import Server
 from local.m365.service import Microsoft365
+from local.m365.tenant_install import install
 
 EPILOG = """The tenant file is described in docs/tenant-file.md. Without one, a built-in tenant of 250 people is served.
 Switches of the running server (faults, clock, counters, directory, phones) are under http://HOST:PORT/control/."""
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             record = stack.enter_context(options.record.open("ab", buffering=0)) if options.record else None
             service = Microsoft365(SystemClock(), record=record)
             schema.warm_up()
-            tenant_file.install(service, file)
+            install(service, file)
             if options.latency:
                 service.faults.add(Fault(FaultKind.LATENCY, delay=options.latency))
             asyncio.run(_serve(service, options.host, options.port))

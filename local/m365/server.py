@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from local.m365 import control
 from local.m365.batch import LARGEST
+from local.m365.control import switches
 from local.m365.service import Microsoft365
 from local.m365.wire import ConnectionDropped, Request
 
@@ -40,7 +40,7 @@ class Server:
         base = f"{request.scheme}://{request.host}"
         neutral = Request(request.method, request.raw_path, headers, await request.read(), base)
         if neutral.path.startswith("/control/"):
-            response = control.handle(self.service, neutral).response()
+            response = switches.handle(self.service, neutral).response()
             return web.Response(status=response.status, headers=response.headers, body=response.body)
         try:
             response = await self.service.handle(neutral)

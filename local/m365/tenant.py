@@ -165,6 +165,11 @@ class Tenant:
             total.update(mailbox.calendars.mailed)
         return dict(total)
 
+    def forget_mails(self) -> None:
+        """Count mails from zero."""
+        for mailbox in self.mailboxes.values():
+            mailbox.calendars.mailed.clear()
+
     # --- what befalls a mailbox ---------------------------------------------------------------------------------------
 
     def bump_change_keys(self, user: str) -> None:

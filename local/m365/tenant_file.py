@@ -1,10 +1,11 @@
-"""Tenants from JSON files, in the format of docs/tenant-file.md."""
+"""Tenants in JSON files, in the format of docs/tenant-file.md."""
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import (
     Base64Bytes,
@@ -20,10 +21,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from local.m365 import contacts_api, schema
-from local.m365.entra.apps import Automation, Redirects
-from local.m365.mailbox import Folder, Mailbox, MailboxState
-from local.m365.service import Microsoft365
-from local.m365.tenant import ALL_PERMISSIONS, NAMESPACE, App, Tenant
+from local.m365.calendars import calendars_api, events_api, store
+from local.m365.mailbox import MailboxState
+from local.m365.tenant import ALL_PERMISSIONS
 from local.m365.wire import GraphError
 
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -82,6 +82,43 @@ class FolderPart(_Part):
         return _check_all("contact", value)
 
 
+class EventPart(_Part):
+    """An event or a series: any property that Graph takes. What differs in occurrences stands under their local days."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel, populate_by_name=True)
+
+    exceptions: dict[date, dict[str, Any]] = {}
+    cancelled: list[date] = []
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the event or series is made of."""
+        return self.model_extra or {}
+
+    @model_validator(mode="after")
+    def _known(self) -> EventPart:
+        _check("event", self.values)
+        for day, values in self.exceptions.items():
+            try:
+                _check("event", {**self.values, "recurrence": None, **values})
+            except ValueError as error:
+                raise ValueError(f"exceptions.{day}: {error}") from None
+        return self
+
+
+class CalendarPart(_Part):
+    """A calendar of a user, a shared mailbox or a room."""
+
+    name: Text
+    color: str = "auto"
+    events: list[EventPart] = []
+
+    @model_validator(mode="after")
+    def _known(self) -> CalendarPart:
+        _check("calendar", {"name": self.name, "color": self.color})
+        return self
+
+
 class _DirectoryPart(_Part):
     """A directory object: any property that Graph knows, besides those declared."""
 
@@ -104,6 +141,8 @@ class UserPart(_DirectoryPart):
     photo: StrictInt | Base64Bytes | None = None
     contacts: list[dict[str, Any]] = []
     contact_folders: list[FolderPart] = []
+    events: list[EventPart] = []
+    calendars: list[CalendarPart] = []
 
     @field_validator("contacts")
     @classmethod
@@ -184,91 +223,17 @@ def parse(source: bytes | dict[str, Any]) -> TenantFile:
         raise TenantFileError(problems) from None
 
 
-def install(service: Microsoft365, file: TenantFile) -> Tenant:
-    """Found the tenant. Raises TenantFileError for members nobody knows and for ids that are there twice."""
-    app = App(
-        str(file.app.client_id),
-        file.app.client_secret,
-        file.app.permissions,
-        file.app.scoped_permissions,
-        requested=file.app.permissions,
-    )
-    tenant = service.add_tenant(str(file.id), file.display_name, app, region=file.region_scope)
-    for index, user in enumerate(file.users):
-        values = {"userPrincipalName": user.user_principal_name, **user.values}
-        try:
-            key = tenant.add_user(values | ({"id": str(user.id)} if user.id else {}), user.mailbox)
-        except ValueError as error:
-            raise TenantFileError([f"users.{index}.id: {error}"]) from None
-        tenant.set_photo(key, user.photo)
-        _fill(tenant.mailboxes[key], user)
-    for kind, collection, parts in (
-        ("groups", tenant.directory.groups, file.groups),
-        ("orgContacts", tenant.directory.org_contacts, file.org_contacts),
-    ):
-        for index, part in enumerate(parts):
-            key = str(part.id or uuid5(NAMESPACE, f"{tenant.id}/{kind}/{index}"))
-            try:
-                collection.add({"id": key, **part.values})
-            except ValueError as error:
-                raise TenantFileError([f"{kind}.{index}.id: {error}"]) from None
-    for index, group in enumerate(file.groups):
-        key = str(group.id or uuid5(NAMESPACE, f"{tenant.id}/groups/{index}"))
-        members = []
-        for place, name in enumerate(group.members):
-            found = tenant.directory.user(name)
-            try:
-                members.append(str(found["id"]) if found else name.lower())
-                tenant.directory.kind_of(members[-1])
-            except KeyError:
-                raise TenantFileError([f"groups.{index}.members.{place}: nobody is called '{name}'"]) from None
-        tenant.directory.join(key, members)
-    _let_sign_in(tenant, file)
-    return tenant
-
-
-def _let_sign_in(tenant: Tenant, file: TenantFile) -> None:
-    signs, part = tenant.app.sign_ins, file.app
-    signs.redirects = Redirects(part.redirect_uris.spa, part.redirect_uris.native, part.redirect_uris.web)
-    signs.administrators = {_user_id(tenant, name, f"administrators.{place}") for place, name in enumerate(file.administrators)}
-    for role, names in part.roles.items():
-        for place, name in enumerate(names):
-            user = _user_id(tenant, name, f"app.roles.{role}.{place}")
-            signs.roles[user] = signs.roles.get(user, frozenset()) | {role}
-    for client in part.automation:
-        key = str(client.client_id)
-        service_principal = str(uuid5(NAMESPACE, f"{tenant.id}/servicePrincipals/{key}"))
-        signs.automation[key] = Automation(key, client.client_secret, service_principal, client.roles)
-
-
-def _user_id(tenant: Tenant, name: str, place: str) -> str:
-    user = tenant.directory.user(name)
-    if user is None:
-        raise TenantFileError([f"{place}: nobody is called '{name}'"])
-    return str(user["id"])
-
-
-def _fill(mailbox: Mailbox, user: UserPart) -> None:
-    for values in user.contacts:
-        mailbox.create(mailbox.contacts, *contacts_api.contact_values(values))
-    for part in user.contact_folders:
-        _fill_folder(mailbox, mailbox.contacts, part)
-
-
-def _fill_folder(mailbox: Mailbox, parent: Folder, part: FolderPart) -> None:
-    folder = mailbox.create_folder(parent, part.display_name)
-    for values in part.contacts:
-        mailbox.create(folder, *contacts_api.contact_values(values))
-    for child in part.child_folders:
-        _fill_folder(mailbox, folder, child)
-
-
 def _check(kind: str, values: dict[str, Any]) -> None:
     try:
-        if kind == "contact":
-            contacts_api.contact_values(values)
-        else:
-            schema.check_body(kind, values)
+        match kind:
+            case "contact":
+                contacts_api.contact_values(values)
+            case "calendar":
+                calendars_api.calendar_values(values)
+            case "event":
+                store.check_times(events_api.event_values(values)[0])
+            case _:
+                schema.check_body(kind, values)
     except GraphError as error:
         raise ValueError(error.message) from None
 

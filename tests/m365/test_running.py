@@ -19,6 +19,7 @@ from local.m365 import __main__ as program
 from local.m365 import people, tenant_file
 from local.m365.server import Server
 from local.m365.service import Microsoft365
+from local.m365.tenant_install import install
 from local.m365.transport import Microsoft365Transport
 from tests.m365.conftest import APP, IMMUTABLE, SECRET, TENANT, World
 
@@ -51,7 +52,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 def test_a_tenant_file_becomes_a_tenant() -> None:
     service = Microsoft365(SystemClock())
-    tenant = tenant_file.install(service, tenant_file.parse(json.dumps(FILE).encode()))
+    tenant = install(service, tenant_file.parse(json.dumps(FILE).encode()))
     ann = tenant.directory.user("ann@contoso.example")
     assert ann is not None
     assert [contact.values["givenName"] for contact in tenant.contacts(ann["id"], "Club")] == ["Kim"]
@@ -84,14 +85,14 @@ def test_a_wrong_tenant_file_is_refused_by_the_name_of_its_field(change: Callabl
 def test_the_example_in_the_documentation_works() -> None:
     text = (Path(program.__file__).parents[2] / "docs" / "tenant-file.md").read_text(encoding="utf-8")
     example = text.split("```json\n")[1].split("```")[0]
-    tenant = tenant_file.install(Microsoft365(SystemClock()), tenant_file.parse(example.encode()))
+    tenant = install(Microsoft365(SystemClock()), tenant_file.parse(example.encode()))
     assert len(tenant.directory.users.objects) == 3
 
 
 def test_unknown_members_are_named() -> None:
     file = tenant_file.parse(changed(lambda file: file["groups"][0]["members"].append("carl@contoso.example")))
     with pytest.raises(tenant_file.TenantFileError, match=r"groups\.0\.members\.1: .*carl"):
-        tenant_file.install(Microsoft365(SystemClock()), file)
+        install(Microsoft365(SystemClock()), file)
 
 
 def test_the_program_names_what_is_wrong_with_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +140,7 @@ def test_the_demo_tenant_comes_in_any_size() -> None:
 async def server() -> AsyncIterator[Server]:
     """A running server with the small tenant."""
     service = Microsoft365(SystemClock())
-    tenant_file.install(service, tenant_file.parse(FILE))
+    install(service, tenant_file.parse(FILE))
     async with Server(service) as running:
         yield running
 

@@ -19,12 +19,14 @@ from jwt.types import Options
 
 from local.clock import SystemClock
 from local.demo.cli import sign_ins
-from local.m365 import control, people, tenant_file
+from local.m365 import people, tenant_file
+from local.m365.control import switches
 from local.m365.entra.apps import Automation, Redirects
 from local.m365.entra.browser import SignInFailedError, challenge_of, sign_in
 from local.m365.entra.errors import ERRORS, EntraError
 from local.m365.server import Server
 from local.m365.service import Microsoft365
+from local.m365.tenant_install import install
 from local.m365.wire import Request
 from tests.m365.conftest import APP, TENANT, World
 
@@ -367,7 +369,7 @@ def test_every_error_has_its_shape() -> None:
 async def test_the_commands_that_the_demo_prints_bring_tokens() -> None:
     service = Microsoft365(SystemClock())
     file = people.demo_tenant(8, 3)
-    tenant = tenant_file.install(service, file)
+    tenant = install(service, file)
     async with Server(service) as server:
         commands = dict(sign_ins(file, server.url))
         signing_in = f"""{commands["sign in as an administrator"]} && echo "$TOKEN\""""
@@ -391,7 +393,7 @@ def test_a_tenant_file_says_who_has_roles() -> None:
         "administrators": [ANN],
         "users": [{"userPrincipalName": ANN}],
     }
-    tenant = tenant_file.install(Microsoft365(SystemClock()), tenant_file.parse(values))
+    tenant = install(Microsoft365(SystemClock()), tenant_file.parse(values))
     user = tenant.directory.user(ANN)
     assert user is not None
     signs = tenant.app.sign_ins
@@ -402,12 +404,12 @@ def test_a_tenant_file_says_who_has_roles() -> None:
         ("app.roles.R.0", {"app": {"roles": {"R": ["nobody"]}}}),
     ):
         with pytest.raises(tenant_file.TenantFileError, match=place):
-            tenant_file.install(Microsoft365(SystemClock()), tenant_file.parse(values | changed))
+            install(Microsoft365(SystemClock()), tenant_file.parse(values | changed))
 
 
 async def test_other_processes_get_tokens_and_new_keys_over_the_switches(entra: World) -> None:
     def order(what: str, **body: object) -> Any:
-        reply = control.handle(entra.service, Request("POST", f"/control/{what}", body=json.dumps(body).encode()))
+        reply = switches.handle(entra.service, Request("POST", f"/control/{what}", body=json.dumps(body).encode()))
         return reply.status, reply.content
 
     status, content = order("token", tenant=TENANT, user=ANN, defect="expired")

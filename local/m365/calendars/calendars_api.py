@@ -45,7 +45,7 @@ def get_default(call: Call) -> Reply:
 def create_calendar(call: Call) -> Reply:
     """Make a calendar."""
     odata.allow(call.query)
-    name, color, extended = _values(call.body)
+    name, color, extended = calendar_values(call.body)
     if not name:
         raise GraphError(400, "ErrorInvalidRequest", "The name of a calendar must not be empty.")
     calendar = call.box.calendars.create_calendar(name, color=color or "auto", extended=extended)
@@ -56,7 +56,7 @@ def update_calendar(call: Call) -> Reply:
     """Rename or colour a calendar, or set its extended properties."""
     odata.allow(call.query)
     calendar = call.box.calendars.calendar(call.params[1])
-    name, color, extended = _values(call.body)
+    name, color, extended = calendar_values(call.body)
     if name:
         call.box.calendars.rename_calendar(calendar, name)
     if color:
@@ -81,7 +81,8 @@ def _reply(call: Call, status: int, calendar: Calendar) -> Reply:
     return Reply(status, {"@odata.context": context(call, "calendars", "/$entity"), **show_calendar(call, calendar)})
 
 
-def _values(body: Any) -> tuple[str, str, dict[str, str]]:
+def calendar_values(body: Any) -> tuple[str, str, dict[str, str]]:
+    """Check the body of a POST or PATCH: name, colour ("" when it is not given) and extended properties. Raises GraphError."""
     schema.check_body("calendar", body)
     color = body.get("color") or ""
     if color and color not in COLORS:

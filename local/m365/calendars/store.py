@@ -213,6 +213,15 @@ class Calendars:
             raise not_found()
         return Shown(event, day)
 
+    def on_day(self, text: str, day: date | None) -> Shown:
+        """The occurrence of a series on this local day, or for None the whole event. Raises GraphError."""
+        shown = self.find(text)
+        if day is None:
+            return shown
+        if shown.day is not None or not self._occurs(shown.event, day):
+            raise not_found()
+        return Shown(shown.event, day)
+
     @staticmethod
     def _occurs(event: Event, day: date) -> bool:
         if not event.is_series or day in event.cancelled:

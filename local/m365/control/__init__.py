@@ -1,0 +1,1 @@
+"""What another process may do to a running stand-in, under `/control`; `switches` lists it."""

@@ -22,12 +22,11 @@ from local.m365.wire import GraphError
 from sync_core import marks
 from sync_core.engine import runs
 from sync_core.errors import ConflictError, InputError
-from sync_core.model import RunState
-from sync_core.state.runs import Check, load_run
+from sync_core.state.runs import Check
 from tests.engine.hazards import Fuse
+from tests.engine.machine.ending import Ending
 from tests.engine.machine.events import chance, some
 from tests.engine.machine.faults import FAULTS, fault_of
-from tests.engine.machine.history import History
 from tests.engine.machine.playing import check_fired, play
 from tests.engine.rooms import BERLIN, SYNC, TEAM, our_calendars, shared_mailbox, sight, stamp, window
 from tests.engine.world import INSTALLATION, NIGHTLY, TENANT
@@ -59,8 +58,10 @@ hours = st.integers(0, 23)
 days = st.integers(-6, 20)
 
 
-class CalendarEngine(History):
+class CalendarEngine(Ending):
     """One history of a room, its bookings and the people who see it."""
+
+    fired = FIRED
 
     @rule(what=st.deferred(lambda: st.one_of(DEEDS)))
     def step(self, what: tuple[str, dict[str, Any]]) -> None:
@@ -98,16 +99,6 @@ class CalendarEngine(History):
 
     def kept(self, user: str) -> Any:
         return self.tenant.calendars(user)
-
-    def teardown(self) -> None:
-        try:
-            if not self.broken:
-                self.do(self._end())
-                for name, count in (*self.cloud.faults.fired.items(), *self.hazards.fired.items()):
-                    FIRED[name] += count
-                FIRED["histories"] += 1
-        finally:
-            self.end()
 
     # --- bookings ----------------------------------------------------------------------------------------------------
 
@@ -344,44 +335,9 @@ class CalendarEngine(History):
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    async def _end(self) -> None:
-        """Faults stop; after enough quiet runs everything is right."""
-        self.cloud.faults.clear()
-        self.hazards.fuses.clear()
-        for _ in range(2):
-            await self.tick(minutes=31)
-        await self.run_all(Check.DUE)
-        await self.tick(minutes=11)
-        self.clock.advance(timedelta(hours=25))
-        await self.run_all(Check.CHANGES)
-        if not self.blind:
-            self.check("after quiet nights")
-        self.clock.advance(timedelta(days=8))
-        await self.run_all(Check.EVERYTHING)
-        await self.tick(minutes=11)
-        await self.run_all(Check.DUE)
-        self.check("after a close look")
-        await self.run_all(Check.CHANGES, quiet=True)
-
-    async def run_all(self, check: Check, *, quiet: bool = False) -> None:
-        for _ in range(3):
-            run_id = await runs.request_run(self.world.context, TENANT, SYNC, check=check, by_hand=True)
-            await self.world.drain()
-            run = await load_run(self.world.tables, TENANT, run_id)
-            assert run.state.final, f"{run.state} with nothing left to deliver"
-            if quiet:
-                assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 0, 0), f"still does {run.counts}"
-            if run.state is not RunState.HELD:
-                return
-            await runs.release(self.world.context, TENANT, run_id)
-            await self.world.drain()
-
-    def check(self, when: str) -> None:
-        found = [*self.cloud.counters.violations, *self.hazards.wrongs, *self.bugs.found]
+    def wrongs(self) -> list[str]:
         wanted = self.expected()
-        for user in self.readers:
-            found += [f"{user}: {problem}" for problem in self.wrongs(user, wanted)]
-        assert not found, "\n".join([when, *found])
+        return [f"{user}: {problem}" for user in self.readers for problem in self.problems(user, wanted)]
 
     def expected(self) -> Counter[Any]:
         """What a person sees of the room, private events as time taken."""
@@ -396,7 +352,7 @@ class CalendarEngine(History):
                     found[("Busy", *one[1:4], "") if private else one] += 1
         return found
 
-    def wrongs(self, user: str, wanted: Counter[Any]) -> list[str]:
+    def problems(self, user: str, wanted: Counter[Any]) -> list[str]:
         kept = self.kept(user)
         found = [f"mailed {kept.mailed}"] * bool(kept.mailed) + ["met online"] * kept.online_meetings
         ours = our_calendars(self.tenant, user, INSTALLATION, SYNC)

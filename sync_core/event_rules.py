@@ -25,6 +25,15 @@ Color = Literal[
     "lightRed",
 ]
 BUSY = "Busy"
+_NOTHING: dict[str, Any] = {
+    "text": "",
+    "location": "",
+    "categories": [],
+    "organizer": "",
+    "attendees": [],
+    "join": "",
+    "link": "",
+}
 
 
 class EventRules(BaseModel):
@@ -47,7 +56,10 @@ class EventRules(BaseModel):
     tentative: Literal["keep", "skip"] = "keep"
     declined: Literal["keep", "skip"] = "skip"
     subject: Label | None = None
+    organizer: bool = True
     attendees: bool = False
+    join_link: bool = True
+    web_link: bool = True
     categories_in: Labels = ()
     categories_out: Labels = ()
     reminder_minutes: Annotated[int, Field(ge=0, le=40_320)] | None = None
@@ -72,9 +84,9 @@ class EventRules(BaseModel):
     def told(self, occurrence: Occurrence) -> dict[str, Any]:
         """What of an event may be told."""
         if self.subject is not None or (self.private == "busy" and is_private(occurrence)):
-            nothing = {"text": "", "location": "", "categories": [], "organizer": "", "attendees": [], "join": "", "link": ""}
-            return {**occurrence, **nothing, "subject": self.subject or BUSY}
-        return occurrence if self.attendees else {**occurrence, "attendees": []}
+            return {**occurrence, **_NOTHING, "subject": self.subject or BUSY}
+        told = {"organizer": self.organizer, "attendees": self.attendees, "join": self.join_link, "link": self.web_link}
+        return {**occurrence, **{name: _NOTHING[name] for name, wanted in told.items() if not wanted}}
 
 
 def is_private(occurrence: Occurrence) -> bool:

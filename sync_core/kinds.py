@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ class Kind:
     fields: tuple[str, ...]
     owned: tuple[str, ...]
     canonical: Callable[[str, Any], bytes]
+    read_back: Callable[[Mapping[str, Any]], dict[str, Any]]  # what was written, in the form in which it is read
 
 
-CONTACTS = Kind("contacts", True, "a", contacts.FIELDS, contacts.OWNED_FIELDS, contacts.canonical)
-EVENTS = Kind("events", False, "e", events.FIELDS, events.OWNED_FIELDS, events.canonical)
+CONTACTS = Kind("contacts", True, "a", contacts.FIELDS, contacts.OWNED_FIELDS, contacts.canonical, dict)
+EVENTS = Kind("events", False, "f", events.FIELDS, events.OWNED_FIELDS, events.canonical, events.read_back)

@@ -11,9 +11,11 @@ from typing import Any
 
 from sync_core import texts
 from sync_core.windows import DAY, moment
+from sync_core.zones import windows_name
 
 ASKED: tuple[str, ...] = (
-    *("id", "iCalUId", "type", "seriesMasterId", "originalStart", "originalStartTimeZone", "start", "end", "isAllDay"),
+    *("id", "iCalUId", "type", "seriesMasterId", "originalStart", "start", "end", "isAllDay"),
+    *("originalStartTimeZone", "originalEndTimeZone"),
     *("subject", "body", "location", "showAs", "categories", "sensitivity", "organizer", "attendees", "responseStatus"),
     *("isCancelled", "onlineMeeting", "onlineMeetingUrl", "webLink"),
 )
@@ -28,14 +30,20 @@ Occurrence = dict[str, Any]
 
 
 def occurrence_of(raw: Mapping[str, Any]) -> Occurrence:
-    """An event of a view. `start` and `end` are times in UTC without offset, or days where it lasts all day."""
+    """An event of a view. `start` and `end` are times in UTC without offset, or days where it lasts all day.
+
+    `zone` and `end_zone` are where it was made (despite their names, Graph's properties tell the zones of start and end as they
+    are now: microsoft-graph-docs issue 2804), by names of Windows.
+    """
     all_day = bool(raw.get("isAllDay"))
     start, end = (_time(raw.get(side), all_day=all_day) for side in ("start", "end"))
+    zone = windows_name(raw.get("originalStartTimeZone"))
     online = raw.get("onlineMeeting") or {}
     return {
         "start": start,
         "end": max(end, _next_day(start)) if all_day else end,
-        "zone": _zone(raw.get("originalStartTimeZone")) if all_day else "UTC",
+        "zone": zone,
+        "end_zone": zone if all_day else windows_name(raw.get("originalEndTimeZone") or zone),
         "subject": texts.line(raw.get("subject")) or "",
         "text": _text((raw.get("body") or {}).get("content")),
         "location": texts.line((raw.get("location") or {}).get("displayName")) or "",
@@ -70,11 +78,6 @@ def _time(value: Mapping[str, Any] | None, *, all_day: bool) -> str:
 
 def _next_day(text: str) -> str:
     return (date.fromisoformat(text[:DAY]) + timedelta(days=1)).isoformat()
-
-
-def _zone(name: str | None) -> str:
-    """The zone in which an all-day event was made, where it has a name that others know."""
-    return name if name and ":" not in name and not name.startswith("Customized") else "UTC"
 
 
 def _text(content: str | None) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sync_core.definition import FromCalendar
 from sync_core.engine.context import Context
 from sync_core.engine.material import Material
@@ -10,22 +13,24 @@ from sync_core.events import end_of, item_of
 from sync_core.fingerprints import Fingerprinter
 from sync_core.kinds import EVENTS
 from sync_core.model import Delete, Item, Operation, Replica
-from sync_core.state.syncs import Sync
+from sync_core.state.syncs import Forecast, Sync
 from sync_core.windows import Window
 
 
 async def items_of_calendars(
     context: Context, sync: Sync, material: Material, fingerprinter: Fingerprinter
-) -> tuple[dict[str, Item], dict[str, int]]:
-    """All items by key, and how many there are of each source. Raises LostPagesError."""
+) -> tuple[dict[str, Item], dict[str, int], Forecast]:
+    """All items by key, how many there are of each source, and what the window will leave behind. Raises LostPagesError."""
     rules = sync.definition.event_rules
     items: dict[str, Item] = {}
     shares: dict[str, int] = {}
+    forecast = Forecast(material.window.first)
     for definition, source in material.sources:
         assert isinstance(definition, FromCalendar)
-        before = len(items)
+        spans: list[tuple[str, str]] = []
         async for key, occurrence in source.people(material.heads):
             if material.window.holds(occurrence["start"], occurrence["end"]) and rules.mirrors(occurrence):
+                spans.append((occurrence["start"], occurrence["end"]))
                 items[key] = item_of(
                     occurrence,
                     key=key,
@@ -36,8 +41,9 @@ async def items_of_calendars(
                     prefix=definition.prefix,
                     category=definition.category,
                 )
-        shares[source.id] = len(items) - before
-    return items, shares
+        shares[source.id] = len(spans)
+        forecast.departures[source.id] = material.window.departures(spans)
+    return items, shares, forecast
 
 
 async def slid_out(work: Work, replica: Replica, operations: list[Operation]) -> int:
@@ -53,6 +59,6 @@ async def slid_out(work: Work, replica: Replica, operations: list[Operation]) ->
     return sum([item.item_id in ids and is_past(window, item.fields or {}) async for page in pages for item in page])
 
 
-def is_past(window: Window, fields: object) -> bool:
-    """Whether an event, as written or read back, has slid out of a window."""
-    return isinstance(fields, dict) and window.is_past(end_of(fields))
+def is_past(window: Window, fields: Mapping[str, Any]) -> bool:
+    """Whether an event that was read back has slid out of a window."""
+    return window.is_past(end_of(fields))

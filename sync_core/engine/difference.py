@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
-
 from sync_core import brakes
 from sync_core.choices import Choice
-from sync_core.engine.calendar_items import is_past
 from sync_core.engine.context import Context
 from sync_core.engine.snapshot import Proposal
 from sync_core.errors import Reason
@@ -93,29 +90,19 @@ async def _people(store: SnapshotStore, snapshot: SnapshotHead | None, sync: Syn
     return People(len(proposal.items) - known, changed, removed)
 
 
-async def holds_on(store: SnapshotStore, snapshot: SnapshotHead | None, sync: Sync, proposal: Proposal) -> list[Hold]:
-    """The brakes that hold a proposal. Events that the window has left behind are no loss. Raises LostPagesError."""
-    people, targets = len(proposal.items), len(proposal.targets)
-    holds = brakes_on(sync, people=people, targets=targets, sources=proposal.sources)
-    if not holds or snapshot is None or proposal.window is None:
-        return holds
-    past = 0
-    for number in range(len(snapshot.digests)):
-        gone = [item for key, item in (await store.page(snapshot, number)).items() if key not in proposal.items]
-        past += sum(is_past(proposal.window, orjson.loads(item.body)) for item in gone)
-    # which source a past event came from is not known any more
-    sources = {source: count + past for source, count in proposal.sources.items()}
-    return brakes_on(sync, people=people + past, targets=targets, sources=sources)
-
-
-def brakes_on(sync: Sync, *, people: int, targets: int, sources: Mapping[str, int]) -> list[Hold]:
-    """The brakes that hold a run which would leave so many people, in all and by source, and so many targets."""
+def holds_on(sync: Sync, proposal: Proposal) -> list[Hold]:
+    """The brakes that hold a proposal. Events that the window has left behind are no loss."""
+    left: Mapping[str, int] = {}
+    if sync.forecast is not None and proposal.window is not None:
+        left = sync.forecast.left_behind(proposal.window)
     released = sync.released_sources or {}
-    holds = [_brake(sync, Reason.SOURCE_DROPPED, sync.people, sync.released_people, people)]
-    for source, after in sources.items():
+    people = sync.people - sum(left.values())
+    holds = [_brake(sync, Reason.SOURCE_DROPPED, people, sync.released_people, len(proposal.items))]
+    for source, after in proposal.sources.items():
         # what one of several sources no longer says may go unnoticed in the sum
-        holds.append(_brake(sync, Reason.SOURCE_DROPPED, sync.sources.get(source, 0), released.get(source), after, source))
-    holds.append(_brake(sync, Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, targets))
+        before = sync.sources.get(source, 0) - left.get(source, 0)
+        holds.append(_brake(sync, Reason.SOURCE_DROPPED, before, released.get(source), after, source))
+    holds.append(_brake(sync, Reason.TARGETS_DROPPED, sync.targets, sync.released_targets, len(proposal.targets)))
     return [hold for hold in holds if hold is not None]
 
 

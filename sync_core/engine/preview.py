@@ -17,6 +17,7 @@ import orjson
 from sync_core import brakes, notes, planning
 from sync_core.choices import Choice
 from sync_core.engine import folders
+from sync_core.engine.calendar_items import is_past
 from sync_core.engine.context import Context
 from sync_core.engine.difference import Difference, Hold, difference, holds_on
 from sync_core.engine.material import Material, gather_material
@@ -35,7 +36,7 @@ from sync_core.errors import (
     TransientError,
 )
 from sync_core.fingerprints import PHOTO, Fingerprinter
-from sync_core.kinds import CONTACTS, Kind
+from sync_core.kinds import CONTACTS, EVENTS, Kind
 from sync_core.marks import key_in
 from sync_core.model import Create, Delete, Held, Item, Operation, Replica, ReplicaState, SeenItem, Spent, Update
 from sync_core.photos import is_owed, is_to_go
@@ -165,7 +166,7 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
         result.lines = await _lines(material, sync, people)
     store = SnapshotStore(context.tables, keys.sealer, sync.tenant, sync.sync)
     snapshot = await store.head()
-    result.holds = await holds_on(store, snapshot, sync, proposal)
+    result.holds = holds_on(sync, proposal)
     result.difference = await difference(context, store, snapshot, sync, proposal)
     result.same_folder = [other async for other in same_folder(context, keys, sync, proposal)]
     if result.difference.people is not None:
@@ -342,20 +343,24 @@ class _Looker:
         result.deleted = sum(isinstance(operation, Delete) for operation in operations)
         result.unchanged = len(held) - result.updated - result.deleted
         result.changes = [_change(self.sync.definition.kind, operation, seen) for operation in operations]
-        limits = self.sync.definition.brakes
-        if not leaving and brakes.deletions(result.deleted, len(held), percent=limits.percent, at_least=limits.at_least):
+        limits, deletions = self.sync.definition.brakes, result.deleted
+        if self.sync.definition.kind is EVENTS:
+            window = self.sync.definition.event_rules.window(self.context.now())
+            ids = [operation.item_id for operation in operations if isinstance(operation, Delete)]
+            deletions -= sum(is_past(window, seen[item_id].fields or {}) for item_id in ids)
+        if not leaving and brakes.deletions(deletions, len(held), percent=limits.percent, at_least=limits.at_least):
             result.outcome, result.reason = "held", Reason.DELETIONS_HELD
-            result.detail = f"{result.deleted} of {len(held)}"
+            result.detail = f"{deletions} of {len(held)}"
 
 
 def _change(kind: Kind, operation: Operation, seen: Mapping[str, SeenItem]) -> Change:
     match operation:
         case Create(key, body):
-            return Change("create", key, {}, _filled(kind, orjson.loads(body)))
+            return Change("create", key, {}, _filled(kind, kind.read_back(orjson.loads(body))))
         case Delete(key, item_id):
             return Change("delete", key, _filled(kind, seen[item_id].fields or {}), {})
         case Update(key, item_id, body):
-            before, after = seen[item_id].fields or {}, orjson.loads(body)
+            before, after = seen[item_id].fields or {}, kind.read_back(orjson.loads(body))
             if NOTES in after:
                 after[NOTES] = notes.with_block(before.get(NOTES), after[NOTES])
             names = [

@@ -34,7 +34,7 @@ from sync_core.selection import Predicate, Selection, compiled, rule_holds
 from sync_core.sources.base import Reading
 from sync_core.sources.photos import Album, PhotoReader
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
-from sync_core.state.syncs import Sync
+from sync_core.state.syncs import Forecast, Sync
 from sync_core.windows import Window
 
 READING_TIME = timedelta(minutes=3)
@@ -50,6 +50,7 @@ class Proposal:
     sources: Mapping[str, int]  # of how many people each source knows something
     epoch: int  # of the tenant's suppressions
     window: Window | None = None  # of a sync of calendars
+    forecast: Forecast | None = None
     album: Album | None = None  # their photos, if the sync wants any
     mapped: int = 0  # how many of the items were made anew
 
@@ -108,8 +109,8 @@ async def propose(
     fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, sync.definition.owned, sync.definition.kind)
     chosen = choices.wishes(sync.definition.self_service, sorted(targets), material.choices)
     if sync.definition.kind is EVENTS:
-        events, shares = await items_of_calendars(context, sync, material, fingerprinter)
-        return Proposal(events, chosen, shares, material.suppressed.epoch, material.window)
+        events, shares, forecast = await items_of_calendars(context, sync, material, fingerprinter)
+        return Proposal(events, chosen, shares, material.suppressed.epoch, material.window, forecast)
     fields = sync.definition.fields
     is_wanted = await _selection_rule(sync.definition.selection, material)
     known: dict[str, list[str]] = {}

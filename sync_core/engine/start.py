@@ -156,7 +156,7 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
         if proposal.album.is_unfinished:
             await runs.ask_again(context, run, check=Check.DUE)
     run.people, run.targets, run.sources = len(proposal.items), len(proposal.targets), dict(proposal.sources)
-    holds = await holds_on(store, snapshot, sync, proposal)
+    holds = holds_on(sync, proposal)
     if holds:
         run.would = (await difference(context, store, snapshot, sync, proposal)).counts()
         raise HeldError(holds[0])
@@ -168,6 +168,7 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
 
     def applied(fresh: Sync) -> None:
         fresh.people, fresh.targets, fresh.sources = run.people, run.targets, run.sources
+        fresh.forecast = proposal.forecast
         fresh.resolved, fresh.buckets = origin, buckets
         _forget_release(fresh)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import blake2b
 
 import orjson
@@ -13,6 +13,19 @@ from sync_core.definition import SyncDefinition
 from sync_core.errors import NotFoundError
 from sync_core.ports import AllOf, AnyOf, Compare, Entity, Insert, Remove, Replace, Row, Scalar, Tables
 from sync_core.state.names import SYNCS
+from sync_core.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How many events of each source the window will leave behind, day by day from the one on which it began."""
+
+    first: date
+    departures: dict[str, list[int]] = field(default_factory=dict)
+
+    def left_behind(self, window: Window) -> dict[str, int]:
+        """How many a later window has left behind."""
+        return {source: window.left_behind(days, self.first) for source, days in self.departures.items()}
 
 
 @dataclass(slots=True)
@@ -21,7 +34,8 @@ class Sync:
 
     With `deleting`, all that it wrote is removed, or with `keep_contacts` left to the users, and then the sync is forgotten.
     It has `ended` when only mailboxes are left that are gone: nobody sees it any more, but what comes back is still removed.
-    `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with. The `released_*`
+    `people`, `targets` and, by source, `sources` are the counts last applied: what the brakes compare with, less what by the
+    `forecast` of that time the window of a sync of calendars has left behind. The `released_*`
     values are what a person let through: counts, and whether one run may go over the mailboxes' own brakes. `resolved` names the
     source content and definition for which targets were last registered. `buckets` is the page count of snapshots and ledgers.
 
@@ -49,6 +63,7 @@ class Sync:
     people: int = 0
     targets: int = 0
     sources: dict[str, int] = field(default_factory=dict)
+    forecast: Forecast | None = None
     released_people: int | None = None
     released_targets: int | None = None
     released_sources: dict[str, int] | None = None
@@ -121,6 +136,7 @@ def _encode(sync: Sync) -> Row:
         "People": sync.people,
         "Targets": sync.targets,
         "Sources": orjson.dumps(sync.sources).decode(),
+        "Forecast": None if sync.forecast is None else orjson.dumps(sync.forecast).decode(),
         "ReleasedPeople": sync.released_people,
         "ReleasedTargets": sync.released_targets,
         "ReleasedSources": None if sync.released_sources is None else orjson.dumps(sync.released_sources).decode(),
@@ -151,6 +167,7 @@ def _decode(entity: Entity) -> Sync:
         people=int(str(values["People"])),
         targets=int(str(values["Targets"])),
         sources=orjson.loads(str(values["Sources"])),
+        forecast=_forecast(values["Forecast"]) if "Forecast" in values else None,
         released_people=optional_int(values.get("ReleasedPeople")),
         released_targets=optional_int(values.get("ReleasedTargets")),
         released_sources=orjson.loads(str(values["ReleasedSources"])) if "ReleasedSources" in values else None,
@@ -159,6 +176,11 @@ def _decode(entity: Entity) -> Sync:
         buckets=int(str(values["Buckets"])),
         etag=entity.etag,
     )
+
+
+def _forecast(value: Scalar) -> Forecast:
+    stored = orjson.loads(str(value))
+    return Forecast(date.fromisoformat(stored["first"]), stored["departures"])
 
 
 def optional_time(value: Scalar | None) -> datetime | None:

@@ -30,7 +30,7 @@ KNOWS = {
         "examples",
     },
 }
-CORE_LIBRARIES = {"msgspec", "orjson", "pydantic", "phonenumbers", "charset_normalizer", "PIL"}
+CORE_LIBRARIES = {"msgspec", "orjson", "pydantic", "phonenumbers", "charset_normalizer", "PIL", "tzlocal"}
 OUTSIDE = (
     "msgraph",
     "msgraph_core",

@@ -36,7 +36,7 @@ FIRED: Counter[str] = Counter()
 DEEDS: list[st.SearchStrategy[tuple[str, dict[str, Any]]]] = []
 
 BACK, AHEAD = 4, 16
-ZONES = (BERLIN, "Eastern Standard Time", "Tokyo Standard Time", "UTC", "Asia/Kolkata", "Australia/Lord_Howe")
+ZONES = (BERLIN, "Eastern Standard Time", "Tokyo Standard Time", "UTC", "Asia/Kolkata", "Lord Howe Standard Time")
 GUEST = [{"emailAddress": {"name": "Guest", "address": "guest@partner.example"}, "type": "required"}]
 # so that windows lie over the days on which clocks are changed: in November, in March of America and of Europe
 BEGINNINGS = (0, 125, 138, 330)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -112,6 +112,44 @@ async def test_a_day_of_utc_with_two_occurrences_has_both() -> None:
     assert world.seen(world.kept(world.room).default, world.room, days_ahead=15) == world.seen(
         world.mirrored(user), user, days_ahead=15
     )
+
+
+async def test_an_event_is_written_in_its_own_zone_and_another_zone_is_a_change(world: Watched) -> None:
+    event = world.book("Call", "2026-11-05T10:00:00", zone="Tokyo Standard Time")
+    custom = world.book("From Outlook", "2026-11-06T10:00:00", originalStartTimeZone="tzone://Microsoft/Custom")
+    world.book("By name of IANA", "2026-11-07T10:00:00", zone="Asia/Kolkata")
+    await world.mirror()
+    await world.good()
+    mirrored = {str(one.values["subject"]): one for one in world.mirrored(world.reader).events.values()}
+    zones = {subject: one.values["start"]["timeZone"] for subject, one in mirrored.items()}
+    assert zones == {"Call": "Tokyo Standard Time", "From Outlook": "UTC", "By name of IANA": "India Standard Time"}
+    assert custom.values["start"] == {"dateTime": "2026-11-06T10:00:00", "timeZone": "UTC"}
+    ten = datetime.fromisoformat("2026-11-05T10:00:00")
+    times = {side: stamp(ten + timedelta(hours=hours), "Korea Standard Time") for side, hours in (("start", 0), ("end", 1))}
+    world.kept(world.room).change(Shown(event), times)  # the clocks of Tokyo and Seoul agree
+    run = await world.good()
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 1, 0)
+    assert mirrored["Call"].values["start"] == {"dateTime": "2026-11-05T10:00:00", "timeZone": "Korea Standard Time"}
+    kept = world.kept(world.reader)
+    kept.change(Shown(mirrored["Call"]), {side: stamp(ten, "UTC") for side in ("start", "end")})
+    run = await world.good(check=Check.CHANGES)
+    assert (run.counts.updated, mirrored["Call"].values["start"]["timeZone"]) == (1, "Korea Standard Time")
+    world.cloud.counters.reset()
+    await world.good(check=Check.CHANGES)
+    assert world.cloud.counters.mailboxes[world.reader] == 1
+
+
+async def test_a_series_keeps_its_hour_when_clocks_change(world: Watched) -> None:
+    world.clock.advance(timedelta(days=130))  # 12 March 2027; clocks in Berlin change on the 28th
+    world.book("Stand-up", "2027-03-20T09:00:00", zone=BERLIN, recurrence=daily("2027-03-20"))
+    await world.mirror(events={"days_ahead": 30})
+    await world.good()
+    starts = {
+        (one.values["start"]["dateTime"][11:], one.values["start"]["timeZone"])
+        for one in world.mirrored(world.reader).events.values()
+    }
+    assert starts == {("09:00:00", BERLIN)}
+    assert {start[11:] for _, start, *_ in world.seen(world.mirrored(world.reader), world.reader)} == {"08:00:00", "07:00:00"}
 
 
 async def test_several_calendars_go_into_one(world: Watched) -> None:
@@ -236,6 +274,42 @@ async def test_what_slides_out_does_not_trip_the_brakes(world: Watched) -> None:
     run = await world.good()
     assert run.counts.deleted == 20
     assert world.subjects(world.reader) == ["Next year"]
+
+
+async def test_what_slides_out_does_not_trip_them_when_nothing_is_remembered(world: Watched) -> None:
+    other = world.hire("Second Room")
+    for number in range(20):
+        world.book(f"Fair {number}", "2026-11-01T10:00:00")
+    for number in range(15):
+        world.book(f"Course {number}", "2026-11-20T10:00:00", user=other)
+    sources = [world.source(), {"kind": "calendar", "mailbox": other}]
+    await world.mirror(
+        *sources, events={"days_back": 2}, purge_after_sync=True, targets={"include": [world.reader]}, brakes={"at_least": 5}
+    )
+    await world.good()
+    world.clock.advance(timedelta(days=3))
+    run = await world.good()
+    assert (run.counts.deleted, sorted(run.sources.values())) == (20, [0, 15])
+    world.clock.advance(timedelta(days=1))
+    await world.good()
+
+
+async def test_a_calendar_that_is_suddenly_empty_holds_however_much_slid_out_of_another(world: Watched) -> None:
+    other = world.hire("Second Room")
+    for number in range(40):
+        world.book(f"Fair {number}", "2026-11-01T10:00:00")
+    world.book("Fair to come", "2026-11-20T10:00:00")
+    courses = [world.book(f"Course {number}", "2026-11-20T10:00:00", user=other) for number in range(15)]
+    sources = [world.source(), {"kind": "calendar", "mailbox": other}]
+    await world.mirror(*sources, events={"days_back": 2}, targets={"include": [world.reader]})
+    await world.good()
+    world.clock.advance(timedelta(days=3))
+    for course in courses:
+        world.kept(other).delete(Shown(course))
+    run = await world.run(sync=SYNC)
+    assert (run.state, run.reason) == (RunState.HELD, Reason.SOURCE_DROPPED)
+    assert run.detail.endswith("16 -> 1")  # forty of the fifty-six were left behind
+    assert len(world.mirrored(world.reader).events) == 56
 
 
 async def test_what_is_deleted_does(world: Watched) -> None:

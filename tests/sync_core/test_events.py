@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -15,11 +15,12 @@ from sync_core import marks
 from sync_core.definition import parse
 from sync_core.errors import InputError
 from sync_core.event_rules import EventRules
-from sync_core.events import canonical, end_of, event_of, item_of, owned
+from sync_core.events import canonical, end_of, event_of, item_of, owned, read_back, written
 from sync_core.fingerprints import Fingerprinter
 from sync_core.kinds import EVENTS
 from sync_core.occurrences import LONGEST_BODY, occurrence_of, origin_of
-from sync_core.windows import Window
+from sync_core.windows import FORESEEN, Window
+from sync_core.zones import in_utc, in_zone, windows_name
 
 RULES = EventRules()
 FINGERPRINTER = Fingerprinter(b"a tenant's fingerprint key", "k1", kind=EVENTS)
@@ -74,7 +75,8 @@ def mapped(of: dict[str, Any], rules: EventRules = RULES, **source: str) -> dict
 def test_an_event_has_all_that_a_person_would_see_and_nobody_to_mail() -> None:
     event = mapped(raw(), EventRules(attendees=True))
     assert event["subject"] == "Stand-up"
-    assert event["start"] == {"dateTime": "2026-10-12T07:00:00", "timeZone": "UTC"}
+    assert event["start"] == {"dateTime": "2026-10-12T09:00:00", "timeZone": "W. Europe Standard Time"}
+    assert event["end"] == {"dateTime": "2026-10-12T09:30:00", "timeZone": "W. Europe Standard Time"}
     assert event["location"] == {"displayName": "Linden 1"}
     assert event["categories"] == ["Berlin", "Team"]
     assert event["body"]["content"].split("\r\n") == [
@@ -87,8 +89,87 @@ def test_an_event_has_all_that_a_person_would_see_and_nobody_to_mail() -> None:
     assert event["singleValueExtendedProperties"][0] == {"id": marks.KEY_PROPERTY, "value": "inst/s/e:k1.20261012"}
 
 
-def test_attendees_are_told_only_on_demand() -> None:
-    assert "Attendees" not in mapped(raw())["body"]["content"]
+@pytest.mark.parametrize(
+    ("rules", "labels"),
+    [
+        ({}, ["Organiser", "Join", "Open"]),
+        ({"attendees": True}, ["Organiser", "Attendees", "Join", "Open"]),
+        ({"organizer": False}, ["Join", "Open"]),
+        ({"join_link": False}, ["Organiser", "Open"]),
+        ({"web_link": False}, ["Organiser", "Join"]),
+        ({"organizer": False, "join_link": False, "web_link": False}, []),
+    ],
+)
+def test_what_stands_below_the_text_can_be_switched_on_and_off(rules: dict[str, Any], labels: list[str]) -> None:
+    text, _, below = mapped(raw(), EventRules.model_validate(rules))["body"]["content"].partition("news")
+    assert text == "Agenda\r\n\r\n- "
+    assert [line.partition(":")[0] for line in below.split("\r\n") if line] == labels
+
+
+BERLIN, NEW_YORK = "W. Europe Standard Time", "Eastern Standard Time"
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "clock", "written"),
+    [
+        ("2026-03-29T00:59:59", BERLIN, "2026-03-29T01:59:59", BERLIN),
+        ("2026-03-29T01:00:00", BERLIN, "2026-03-29T03:00:00", BERLIN),
+        ("2026-10-24T22:30:00", BERLIN, "2026-10-25T00:30:00", BERLIN),
+        ("2026-10-25T00:30:00", BERLIN, "2026-10-25T00:30:00", "UTC"),  # half past two, for the first time
+        ("2026-10-25T01:30:00", BERLIN, "2026-10-25T01:30:00", "UTC"),  # and again
+        ("2026-10-25T02:00:00", BERLIN, "2026-10-25T03:00:00", BERLIN),
+        ("2026-11-01T04:59:00", NEW_YORK, "2026-11-01T00:59:00", NEW_YORK),
+        ("2026-11-01T05:30:00", NEW_YORK, "2026-11-01T05:30:00", "UTC"),
+        ("2026-07-01T12:00:00", "Europe/Berlin", "2026-07-01T14:00:00", BERLIN),
+        ("2026-07-01T12:00:00", "Asia/Kolkata", "2026-07-01T17:30:00", "India Standard Time"),
+        ("2026-07-01T12:00:00", "Lord Howe Standard Time", "2026-07-01T22:30:00", "Lord Howe Standard Time"),
+        ("2026-07-01T12:00:00", "tzone://Microsoft/Utc", "2026-07-01T12:00:00", "UTC"),
+        ("2026-07-01T12:00:00", "tzone://Microsoft/Custom", "2026-07-01T12:00:00", "UTC"),
+        ("2026-07-01T12:00:00", "Customized Time Zone", "2026-07-01T12:00:00", "UTC"),
+        ("2026-07-01T12:00:00", None, "2026-07-01T12:00:00", "UTC"),
+    ],
+)
+def test_times_are_written_as_the_clocks_show_them_where_the_event_was_made(
+    moment: str, zone: str | None, clock: str, written: str
+) -> None:
+    times = {side: {"dateTime": f"{moment}.0000000", "timeZone": "UTC"} for side in ("start", "end")}
+    event = mapped(raw(**times, originalStartTimeZone=zone, originalEndTimeZone=zone))
+    assert event["start"] == event["end"] == {"dateTime": clock, "timeZone": written}
+    assert not {"originalStartTimeZone", "originalEndTimeZone"} & event.keys()  # Graph takes neither
+
+
+def test_a_flight_begins_and_ends_in_zones_of_their_own() -> None:
+    event = mapped(raw(originalEndTimeZone=NEW_YORK))
+    assert (event["start"]["timeZone"], event["end"]) == (BERLIN, {"dateTime": "2026-10-12T03:30:00", "timeZone": NEW_YORK})
+    late = {"dateTime": "2026-10-25T01:30:00.0000000", "timeZone": "UTC"}
+    event = mapped(raw(start=late, end=late, originalEndTimeZone=NEW_YORK))
+    assert (event["start"]["timeZone"], event["end"]["timeZone"]) == ("UTC", "UTC")
+
+
+def test_another_zone_alone_is_another_event() -> None:
+    one, other = (
+        event_of(occurrence_of(raw(originalStartTimeZone=zone)), RULES, prefix=None, category=None)
+        for zone in ("Europe/Berlin", "Romance Standard Time")
+    )
+    assert FINGERPRINTER.differing(FINGERPRINTER.of(one), FINGERPRINTER.of(other)) == (
+        *("originalStartTimeZone", "originalEndTimeZone"),
+    )
+    one, other = ({**one, "originalStartTimeZone": name} for name in ("Europe/Berlin", "W. Europe Standard Time"))
+    assert FINGERPRINTER.of(one) == FINGERPRINTER.of(other)
+    one, other = ({**one, "originalStartTimeZone": name} for name in ("tzone://Microsoft/Utc", None))
+    assert FINGERPRINTER.of(one) == FINGERPRINTER.of(other)
+
+
+@given(
+    st.integers(0, 15 * 366 * 24 * 3600),
+    st.sampled_from(["Europe/London", "America/St_Johns", "Asia/Tehran", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Cairo"]),
+)
+def test_every_moment_is_told_rightly_in_every_zone(seconds: int, zone: str) -> None:
+    moment, name = (datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()[:19], windows_name(zone)
+    wall = in_zone(moment, name)
+    if wall is not None:
+        assert in_utc(wall, name) == moment
+        assert zones.moment({"dateTime": wall, "timeZone": name}).replace(tzinfo=None).isoformat() == moment
 
 
 def test_whole_days_keep_their_zone() -> None:
@@ -235,16 +316,46 @@ def test_the_window_is_that_of_the_day() -> None:
     assert not WINDOW.is_past("2026-10-01T00:00:01")
 
 
+SPANS = [
+    ("2026-09-30T10:00:00", "2026-10-01T00:00:01"),
+    ("2026-10-01T00:00:00", "2026-10-01T00:00:00"),
+    ("2026-10-01T10:00:00", "2026-10-01T11:00:00"),
+    ("2026-09-20", "2026-10-02"),
+    ("2026-10-01T23:00:00", "2026-10-02T00:00:00"),
+    ("2026-10-01T23:00:00", "2026-10-02T00:00:01"),
+    ("2026-10-02T00:00:00", "2026-10-02T00:00:00"),
+    ("2026-10-01T23:00:00", "2026-12-30T00:00:00"),
+    ("2026-10-01T23:00:00", "2026-12-30T00:00:01"),
+    ("2026-10-01", "2031-01-01"),
+]
+
+
+@pytest.mark.parametrize("days", [0, 1, 2, 30, 89, 90, 91, 400])
+def test_what_a_window_leaves_behind_is_known_before(days: int) -> None:
+    later = Window(WINDOW.first + timedelta(days=days), WINDOW.last + timedelta(days=days))
+    departures = WINDOW.departures(SPANS)
+    assert len(departures) == FORESEEN == 90
+    known = min(days, FORESEEN)
+    foreseen = Window(WINDOW.first + timedelta(days=known), date(2040, 1, 1))
+    assert later.left_behind(departures, WINDOW.first) == sum(not foreseen.holds(*span) for span in SPANS)
+
+
+def test_a_window_that_reaches_further_back_has_left_nothing_behind() -> None:
+    earlier = Window(date(2026, 9, 1), date(2026, 11, 1))
+    assert earlier.left_behind(WINDOW.departures(SPANS), WINDOW.first) == 0
+
+
 # --- reading back ----------------------------------------------------------------------------------------------------
 
 
-def read_back(event: dict[str, Any]) -> dict[str, Any]:
-    """The event as Graph shows it again, with times in UTC and bodies as text."""
+def shown_again(event: dict[str, Any]) -> dict[str, Any]:
+    """The event as Graph shows it after it was written, with times in UTC and bodies as text."""
     values, _ = events_api.event_values({name: value for name, value in event.items() if name in EVENTS.fields})
     shown = {**values, "body": events_api.as_text(values["body"])}
     for side in ("start", "end"):
         at = zones.local(values[side]) if values["isAllDay"] else zones.moment(values[side])
         shown[side] = zones.shown(at, "UTC")
+        shown[f"original{side.title()}TimeZone"] = values[side]["timeZone"]
     return shown
 
 
@@ -263,12 +374,14 @@ text = st.text(st.characters(codec="utf-8"), max_size=40)
         }
     ),
     st.booleans(),
+    st.sampled_from(["W. Europe Standard Time", "America/New_York", "UTC", "tzone://Microsoft/Custom"]),
 )
-def test_what_reads_back_has_the_fingerprint_of_what_was_written(changed: dict[str, Any], whole_day: bool) -> None:
-    source = {**(all_day("2026-10-24", "2026-10-26") if whole_day else raw()), **changed}
+def test_what_reads_back_has_the_fingerprint_of_what_was_written(changed: dict[str, Any], whole_day: bool, zone: str) -> None:
+    source = {**(all_day("2026-10-24", "2026-10-26") if whole_day else raw()), **changed, "originalStartTimeZone": zone}
     event = event_of(occurrence_of(source), RULES, prefix=None, category=None)
-    assert FINGERPRINTER.of(read_back(event)) == FINGERPRINTER.of(event)
-    assert end_of(read_back(event)) == end_of(event)
+    shown = shown_again(written(event))
+    assert FINGERPRINTER.of(shown) == FINGERPRINTER.of(event) == FINGERPRINTER.of(read_back(written(event)))
+    assert end_of(shown) == end_of(event)
 
 
 def test_every_field_has_a_tag_of_its_own() -> None:

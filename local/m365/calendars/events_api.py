@@ -222,8 +222,9 @@ def show(call: Call, shown: Shown) -> dict[str, Any]:
         "location": {"displayName": "", "locationType": "default"},
         **EMPTY,
         **values,
-        "originalStartTimeZone": values["start"].get("timeZone") or "UTC",
-        "originalEndTimeZone": values["end"].get("timeZone") or "UTC",
+        # an event that another program has made may be of a zone that Graph does not take
+        "originalStartTimeZone": values.get("originalStartTimeZone") or values["start"]["timeZone"],
+        "originalEndTimeZone": values.get("originalEndTimeZone") or values["end"]["timeZone"],
     }
     if shown.day is not None:
         found["seriesMasterId"] = calendars(call).id_of(Shown(event), immutable=immutable)

@@ -109,8 +109,8 @@ class Shown:
             at = begins.replace(tzinfo=zones.zone_of(start)).astimezone(zones.zone("UTC")) + length
             ends = at.astimezone(zones.zone_of(end)).replace(tzinfo=None)
         return {
-            "start": zones.shown(begins, start.get("timeZone") or "UTC"),
-            "end": zones.shown(ends, end.get("timeZone") or "UTC"),
+            "start": zones.shown(begins, start["timeZone"]),
+            "end": zones.shown(ends, end["timeZone"]),
         }
 
 

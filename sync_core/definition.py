@@ -266,6 +266,11 @@ class SyncDefinition(_Strict):
         return self.events or EventRules()
 
     @property
+    def color(self) -> str:
+        """The colour of the calendar in each mailbox; "" where the sync has no calendars."""
+        return self.event_rules.color if self.kind is EVENTS else ""
+
+    @property
     def owned(self) -> tuple[str, ...]:
         """The fields that the sync writes, reads and compares."""
         return owned(self.event_rules) if self.kind is EVENTS else self.fields.owned

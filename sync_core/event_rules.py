@@ -39,11 +39,11 @@ _NOTHING: dict[str, Any] = {
 class EventRules(BaseModel):
     """The rules of a sync of calendars.
 
-    A calendar gets its `color` when it is made. The window reaches from `days_back` to `days_ahead` and slides every night.
-    Events that are `private` (whatever is not of normal sensitivity), `free`, `tentative` or `declined` are kept or skipped; of a
-    private one "busy" tells the time alone. With `categories_in`, only events with one of them are mirrored; with one of
-    `categories_out`, never. A `subject` of the sync's own is shown instead of everything else that is told of an event.
-    Reminders are off unless `reminder_minutes` says otherwise.
+    A calendar gets its `color` when it is made, and when another one is named here. The window reaches from `days_back` to
+    `days_ahead` and slides every night. Events that are `private` (whatever is not of normal sensitivity), `free`,
+    `tentative` or `declined` are kept or skipped; of a private one "busy" tells the time alone. With `categories_in`, only
+    events with one of them are mirrored; with one of `categories_out`, never. A `subject` of the sync's own is shown instead
+    of everything else that is told of an event. Reminders are off unless `reminder_minutes` says otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

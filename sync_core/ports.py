@@ -301,6 +301,9 @@ class Mailboxes(Protocol):
     async def rename_folder(self, mailbox: str, folder_id: str, name: str) -> None:
         """Give a folder another name. Raises ConflictError when it is taken."""
 
+    async def color_folder(self, mailbox: str, folder_id: str, color: str) -> None:
+        """Give a calendar another colour. Contact folders have none."""
+
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a folder for good; one that is gone is no error."""
 

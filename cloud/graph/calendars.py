@@ -9,6 +9,8 @@ from secrets import token_hex
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import orjson
+
 from cloud.graph import requests as build
 from cloud.graph.batch import Gates
 from cloud.graph.client import Client
@@ -50,6 +52,10 @@ class GraphCalendars(GraphMailboxes, Calendars):
         """The mailbox's own calendar."""
         raw = await self._one(mailbox, build.get(f"{self._at.default(mailbox)}?{self._at.folder_query}"))
         return Folder(raw["id"], raw.get("name") or "", "", None)
+
+    async def color_folder(self, mailbox: str, folder_id: str, color: str) -> None:
+        """Give a calendar another colour."""
+        await self._one(mailbox, build.patch(self._at.folder(mailbox, folder_id), orjson.dumps({"color": color})))
 
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a calendar, into Deleted Items: what was in it has been removed for good before."""

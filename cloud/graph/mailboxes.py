@@ -80,6 +80,10 @@ class GraphMailboxes(Mailboxes):
         """Give a folder another name. Raises ConflictError when it is taken."""
         await self._one(mailbox, build.patch(self._at.folder(mailbox, folder_id), orjson.dumps({self._at.name: name})))
 
+    async def color_folder(self, mailbox: str, folder_id: str, color: str) -> None:
+        """Not to be had."""
+        raise NotImplementedError("contact folders have no colour")
+
     async def delete_folder(self, mailbox: str, folder_id: str) -> None:
         """Remove a folder for good; one that is gone is no error."""
         await self._unless_gone(mailbox, build.delete(self._at.folder(mailbox, folder_id), permanent=self._permanent))

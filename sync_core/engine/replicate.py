@@ -83,6 +83,7 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
         # before the ledger forgets what was there
         await work.refusals.save(replica.mailbox, refusals)
     await _rename(work, replica)
+    await _color(work, replica)
     if check is Check.EVERYTHING:
         await release_elsewhere(work, replica)
     if due:
@@ -176,7 +177,7 @@ async def _our_folder(work: Work, replica: Replica) -> tuple[Folder, bool]:
         except AnswerLostError:
             _expect_late_write(work, replica)
             continue
-        replica.folder_name = name
+        replica.folder_name, replica.folder_color = name, work.sync.definition.color
         return folder, True
     raise MailboxError(Reason.MAILBOX_BUSY, "answers lost")
 
@@ -189,6 +190,15 @@ async def _rename(work: Work, replica: Replica) -> None:
     work.check_claim(replica)
     await folders.rename(work.mailboxes, replica.mailbox, replica.folder_id, name)
     replica.folder_name = name
+
+
+async def _color(work: Work, replica: Replica) -> None:
+    """Follow the definition when it gives our calendar another colour than before; until then the user's colour for it stands."""
+    color = work.sync.definition.color
+    if color != replica.folder_color:
+        work.check_claim(replica)
+        await work.mailboxes.color_folder(replica.mailbox, replica.folder_id, color)
+        replica.folder_color = color
 
 
 async def _with_buckets(work: Work, replica: Replica, ledger: Ledger, buckets: int) -> Ledger:

@@ -39,8 +39,12 @@ async def register_targets(context: Context, sync: Sync, targets: Mapping[str, C
 def _new(mailbox: str, choice: Choice, sync: Sync, now: datetime) -> Replica:
     states = {Choice.ON: ReplicaState.ACTIVE, Choice.PAUSED: ReplicaState.PAUSED, Choice.OFF: ReplicaState.DECLINED}
     return Replica(
-        mailbox, states[choice], folder_name=sync.definition.folder or "", due=now if choice is Choice.ON else None
-    )  # fmt: skip
+        mailbox,
+        states[choice],
+        folder_name=sync.definition.folder or "",
+        folder_color=sync.definition.color,
+        due=now if choice is Choice.ON else None,
+    )
 
 
 def _turn(replica: Replica, choice: Choice | None, now: datetime) -> bool:
@@ -72,6 +76,7 @@ async def pick_chunks(context: Context, sync: Sync, *, current: str, people: int
         sync.sync,
         current=current,
         folder_name=sync.definition.folder or "",
+        folder_color=sync.definition.color,
         now=context.now(),
         check_all=check is not Check.DUE,
     )

@@ -107,7 +107,7 @@ class Work:
 def open_mailboxes(context: Context, sync: Sync) -> Mailboxes:
     """The mailboxes of the sync's tenant, as far as its kind of items goes."""
     if sync.definition.kind is EVENTS:
-        return context.graph.calendars(sync.tenant, color=sync.definition.event_rules.color)
+        return context.graph.calendars(sync.tenant, color=sync.definition.color)
     return context.graph.mailboxes(sync.tenant)
 
 

@@ -27,17 +27,18 @@ async def all_replicas(tables: Tables, tenant: str, sync: str) -> AsyncIterator[
 
 
 async def replicas_to_serve(
-    tables: Tables, tenant: str, sync: str, *, current: str, folder_name: str, now: datetime, check_all: bool
+    tables: Tables, tenant: str, sync: str, *, current: str, folder_name: str, folder_color: str, now: datetime, check_all: bool
 ) -> AsyncIterator[Replica]:
     """Replicas that have something to do.
 
-    Those not at the `current` snapshot or not in a folder of this name, dirty or leaving ones, and those due for an audit or
-    another look.
+    Those not at the `current` snapshot or not in a folder of this name and colour, dirty or leaving ones, and those due for
+    an audit or another look.
     """
     due = Compare("Due", "le", now)
     behind: tuple[Condition, ...] = (
         Compare("Applied", "ne", current),
         Compare("FolderName", "ne", folder_name),
+        Compare("FolderColor", "ne", folder_color),
         Compare("Dirty", "eq", True),
         due,
     )
@@ -99,6 +100,7 @@ def _encode(replica: Replica) -> Row:
         "Reason": replica.reason,
         "Folder": replica.folder_id,
         "FolderName": replica.folder_name,
+        "FolderColor": replica.folder_color,
         "LeftFolder": replica.left_folder,
         "Applied": replica.applied,
         "Dirty": replica.dirty,
@@ -118,6 +120,7 @@ def _decode(entity: Entity) -> Replica:
         reason=str(values["Reason"]),
         folder_id=str(values["Folder"]),
         folder_name=str(values["FolderName"]),
+        folder_color=str(values.get("FolderColor", "")),
         left_folder=str(values["LeftFolder"]),
         applied=str(values["Applied"]),
         dirty=bool(values["Dirty"]),

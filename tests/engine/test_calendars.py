@@ -399,6 +399,28 @@ async def test_a_renamed_calendar_is_still_ours_and_a_deleted_one_comes_back(wor
     assert (world.mirrored(world.reader).name, len(world.mirrored(world.reader).events)) == (TEAM, 2)
 
 
+async def test_another_colour_reaches_every_calendar_once_and_the_users_own_stays(world: Watched) -> None:
+    world.book("One", "2026-11-10T10:00:00")
+    await world.mirror(events={"color": "lightGreen"})
+    await world.good()
+    mirrored = world.mirrored(world.reader)
+    mirrored.color = "lightPink"  # the reader likes that better
+    await world.good(check=Check.EVERYTHING)
+    assert mirrored.color == "lightPink"
+    await world.mirror(events={"color": "lightBlue"})
+    world.cloud.counters.reset()
+    run = await world.good()
+    assert (mirrored.color, world.cloud.counters.mailboxes[world.reader]) == ("lightBlue", 1)
+    assert (run.counts.created, run.counts.updated, run.counts.deleted) == (0, 0, 0)
+    mirrored.color = "lightPink"
+    world.cloud.counters.reset()
+    await world.good()
+    assert (mirrored.color, world.cloud.counters.mailboxes[world.reader]) == ("lightPink", 0)
+    world.kept(world.reader).delete_calendar(mirrored)
+    await world.good(check=Check.EVERYTHING)
+    assert world.mirrored(world.reader).color == "lightBlue"
+
+
 async def test_leaving_takes_the_calendar_away(world: Watched) -> None:
     world.book("One", "2026-11-10T10:00:00")
     await world.mirror()

@@ -12,10 +12,10 @@ from secrets import token_hex
 from gdpr.audit_chain import SYSTEM
 from gdpr.audit_trail import record
 from gdpr.requests import Request, RequestKind, save_request
-from gdpr.subject import concerns, find_people, person_in, photo_store, sources_of, stored_objects, syncs_of
+from gdpr.subject import concerns, find_people, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.engine.work import OutOfTimeError
-from sync_core.errors import NotFoundError
+from sync_core.errors import LostPagesError, NotFoundError
 from sync_core.model import RunState
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
@@ -24,7 +24,7 @@ from sync_core.state.photos import PHOTOS
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import all_chunks, load_run, newest_runs, save_chunk
 from sync_core.state.snapshots import SnapshotStore
-from sync_core.state.sources import OF_TARGETS, USERS, SourceStore, source_key
+from sync_core.state.sources import OF_TARGETS, USERS, SourceHead, SourceStore, source_key
 from sync_core.state.suppressions import Kind, load_suppressions, suppress
 from sync_core.suppression import addresses, by_key, by_mail, identifiers
 
@@ -75,11 +75,12 @@ class Task:
 
 
 async def suppress_person(task: Task) -> None:
-    """Suppress the person by all that identifies nobody else."""
+    """Suppress the person by all that identifies nobody else: who was found with them and is not meant must stay."""
     context, request = task.context, task.request
-    found = {*request.subject.identifiers, *(by_key(key) for key in request.subject.keys)}
-    theirs = await _addresses_of(task)
-    found |= theirs - await _addresses_of_others(task, theirs)
+    found = {*request.subject.identifiers, *await _addresses_of(task)}
+    if request.subject.keys:
+        found -= await _carried_by_others(task, found)
+    found |= {by_key(key) for key in request.subject.keys}
     request.epoch = await suppress(
         context.tables,
         task.keys.suppression_key,
@@ -90,6 +91,8 @@ async def suppress_person(task: Task) -> None:
         now=context.now(),
     )
     request.counts["suppressedIdentifiers"] = len(found)
+    # whatever was asked for until now may not know of it
+    request.started_at = context.now()
 
 
 async def _addresses_of(task: Task) -> set[str]:
@@ -97,12 +100,17 @@ async def _addresses_of(task: Task) -> set[str]:
     return {by_mail(address) for match in matches.values() for address in addresses(match.person)}
 
 
-async def _addresses_of_others(task: Task, theirs: set[str]) -> set[str]:
+async def _carried_by_others(task: Task, found: set[str]) -> set[str]:
+    meant = task.request.subject.keys
     shared: set[str] = set()
     async for source, stored, value in stored_objects(task.context, task.keys, task.tenant):
         key = source_key(source, stored, value)
-        if key not in task.request.subject.keys:
-            shared |= theirs & {by_mail(address) for address in addresses(value)}
+        if key not in meant:
+            shared |= found.intersection(identifiers(key, value))
+    async for sync in syncs_of(task.context, task.tenant):
+        async for item in kept_items(SnapshotStore(task.context.tables, task.keys.sealer, task.tenant, sync.sync)):
+            if not concerns(meant, item.key):
+                shared |= found.intersection(identifiers(item.key, person_in(item)))
     return shared
 
 
@@ -116,22 +124,30 @@ async def clean_sources(task: Task) -> None:
             continue
         store = SourceStore(task.context.tables, task.keys, task.tenant, source)
         head = await store.head()
-        if head is None:
-            await store.discard_head()
-            await store.sweep(keep=())
-            continue
-        pages, generation = list(head.pages), token_hex(8)
-        for number, page in enumerate(pages):
-            content = await store.page(head, number)
-            if any(_is_meant(task, source, stored, value) for stored, value in content.items()):
-                pages[number] = await store.write_page(generation, number, content, read_at=head.full_at)
-                task.request.count("sourcePages")
-            else:
-                pages[number] = page
-        if pages != list(head.pages):
-            await store.flip(replace(head, pages=tuple(pages)), head.etag)
-        else:
-            await store.sweep(keep={f"p:{page.generation}:{number:05d}" for number, page in enumerate(head.pages)})
+        try:
+            if head is not None:
+                await _clean_source(task, source, store, head)
+                continue
+        except LostPagesError:  # what cannot be opened is of use to nobody
+            pass
+        await store.discard_head()
+        await store.sweep(keep=())
+
+
+async def _clean_source(task: Task, source: str, store: SourceStore, head: SourceHead) -> None:
+    generation = token_hex(8)
+    fresh = head
+    for number in range(len(head.pages)):
+        content = await store.page(head, number)
+        if any(_is_meant(task, source, stored, value) for stored, value in content.items()):
+            written = await store.write_page(generation, number, content, read_at=head.full_at)
+            fresh = replace(fresh, pages=(*fresh.pages[:number], written, *fresh.pages[number + 1 :]))
+            fresh = replace(fresh, count=fresh.count - len(content) + len(await store.page(fresh, number)))
+            task.request.count("sourcePages")
+    if fresh is not head:
+        await store.flip(fresh, head.etag)
+    else:
+        await store.sweep(keep={f"p:{page.generation}:{number:05d}" for number, page in enumerate(head.pages)})
 
 
 def _is_meant(task: Task, source: str, stored: str, value: dict[str, object]) -> bool:
@@ -169,7 +185,7 @@ async def clean_refusals(task: Task) -> None:
         rows = task.context.tables.query(REFUSALS, partition(task.tenant, sync.sync), select=())
         for mailbox in [entity.row async for entity in rows]:
             refusals = await store.load(mailbox)
-            refusals.discard(task.request.subject.keys)
+            refusals.discard(task.request.subject.meant)
             if refusals.changed:
                 await store.save(mailbox, refusals)
                 task.request.count("refusals")
@@ -210,9 +226,23 @@ async def verify(task: Task) -> None:
     left = await find_people(task.context, task.tenant, wanted)
     if request.kind is not RequestKind.ERASURE:
         left = {key: match for key, match in left.items() if any(place.startswith("snapshot/") for place in match.places)}
-    if any(concerns(request.subject.keys or list(left), key) for key in left):
+    if any(concerns(request.subject.keys or list(left), key) for key in left) or await _has_photo(task):
         raise AgainError
     request.counts["foundWhenLookedAgain"] = len(left)
+
+
+async def _has_photo(task: Task) -> bool:
+    users = task.request.subject.object_ids
+    if task.request.kind is not RequestKind.ERASURE or not users:
+        return False
+    for source in await sources_of(task.context, task.tenant):
+        if source.startswith(PHOTOS):
+            photos = photo_store(task.context, task.keys, task.tenant, source)
+            if any(not page.known.keys().isdisjoint(users) for page in await photos.pages()):
+                return True
+            if [photo for user in users for photo in await photos.of(user)]:
+                return True
+    return False
 
 
 async def _plans_since_before(task: Task, run_id: str, when: datetime) -> bool:
@@ -250,6 +280,7 @@ REMAINS = (
     "object id and account state of a user whose own mailbox is served",
     "in mailboxes under a hold or a retention policy: what Microsoft 365 keeps there by the customer's rules",
     "in Deleted Items: copies that users themselves had deleted before; Graph shows apps no contacts there",
+    "in mailboxes: contacts that were left to their users as their own, and what users have copied",
     "in phones: what they show until they have synchronised with the mailbox the next time",
 )
 """What an erasure leaves, and says so."""

@@ -127,7 +127,7 @@ async def _clean(task: Task, mailboxes: Mailboxes, ledgers: LedgerStore, sync: s
 
 async def _remove(task: Task, mailboxes: Mailboxes, ledgers: LedgerStore, sync: str, replica: Replica) -> None:
     ledger = await _ledger(ledgers, replica)
-    wanted = task.request.subject.keys
+    wanted = task.request.subject.keys  # where nobody was known, items have to be looked at
     if ledger is not None and wanted:
         held = {key: one.item_id for key, one in ledger.everything().items() if concerns(wanted, key)}
         ids = list(held.values())
@@ -171,12 +171,12 @@ async def _listed(task: Task, mailboxes: Mailboxes, sync: str, replica: Replica)
     """The person's items by their marks; where no cache knows the person, by what our items say."""
     if not (replica.folder_id or replica.dirty or replica.left_folder):
         return []  # nothing has ever been written there
-    wanted, installation = task.request.subject.keys, task.context.installation
+    wanted, installation = task.request.subject.meant, task.context.installation
     known = set(task.request.subject.identifiers)
     ids: list[str] = []
     async for folder in folders.all_folders(mailboxes, replica.mailbox):
         is_ours = folder.folder_id == replica.folder_id and not replica.in_default_folder
-        fields = () if wanted or not is_ours else _FIELDS
+        fields = () if task.request.subject.keys or not is_ours else _FIELDS
         try:
             async for page in mailboxes.items(replica.mailbox, folder.folder_id, fields=fields):
                 for item in page:

@@ -16,7 +16,7 @@ from gdpr.audit_trail import export as audit_lines
 from gdpr.audit_trail import stored_entries
 from gdpr.cards import as_csv, as_vcards
 from gdpr.documents import manifest
-from gdpr.erasure import Task
+from gdpr.erasure import Task, WaitError
 from gdpr.requests import Request, RequestKind, RequestState, Subject, load_request, newest_requests, save_request
 from gdpr.subject import concerns, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
@@ -33,6 +33,9 @@ from sync_core.state.suppressions import load_suppressions
 from sync_core.suppression import by_key, identifiers
 
 KEPT_FOR = timedelta(days=7)
+
+_EXPORTS = (RequestKind.EXPORT, RequestKind.TENANT_EXPORT)
+_EXPORT_DELAY = 10.0
 
 _PERSON_FILES = {
     "person.json": "everything held on the person",
@@ -53,7 +56,7 @@ async def build_export(task: Task) -> None:
 async def fetch_export(context: Context, tenant: str, request_id: str, *, by: Actor, is_officer: bool) -> AsyncIterator[bytes]:
     """The bytes of a finished export, for who asked for it and for compliance officers. Raises NotFoundError for anybody else."""
     request = await load_request(context, tenant, request_id)
-    if not (is_officer or request.by == by) or request.kind not in (RequestKind.EXPORT, RequestKind.TENANT_EXPORT):
+    if not (is_officer or request.by == by) or request.kind not in _EXPORTS:
         raise NotFoundError("this request does not exist")
     if request.state is not RequestState.DONE:
         raise InputError("request", f"is {request.state}: there is nothing to fetch")
@@ -80,11 +83,16 @@ async def clean_exports(task: Task) -> None:
     subject = task.request.subject
 
     def holds(request: Request) -> bool:
-        return request.kind is RequestKind.TENANT_EXPORT or not {*subject.keys, *subject.identifiers}.isdisjoint(
-            [*request.subject.keys, *request.subject.identifiers]
-        )
+        return request.kind is RequestKind.TENANT_EXPORT or not _names(subject).isdisjoint(_names(request.subject))
 
     task.request.count("exports", await discard_exports(task.context, task.tenant, holds))
+    async for other in newest_requests(task.context, task.tenant):
+        if other.state is RequestState.RUNNING and other.kind in _EXPORTS and holds(other):
+            raise WaitError(_EXPORT_DELAY)  # it may have read before the person was erased
+
+
+def _names(subject: Subject) -> set[str]:
+    return {*subject.identifiers, *map(by_key, subject.keys)}
 
 
 async def expire_exports(context: Context, tenant: str) -> None:
@@ -106,7 +114,7 @@ async def _of_person(task: Task) -> AsyncIterator[Entry]:
 async def held_on(task: Task) -> dict[str, Any]:
     """Everything held on the person of a request, store by store."""
     context, tenant, subject = task.context, task.tenant, task.request.subject
-    wanted = {*subject.identifiers, *map(by_key, subject.keys)}
+    wanted = _names(subject)
     suppressed = await load_suppressions(context.tables, task.keys.suppression_key, tenant)
     sources: list[dict[str, Any]] = []
     async for source, stored, value in stored_objects(context, task.keys, tenant):

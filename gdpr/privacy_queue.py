@@ -25,6 +25,7 @@ log = logging.getLogger("rollcall.privacy")
 Step = Callable[[Task], Awaitable[None]]
 
 _AFTER_SUPPRESSION = 1
+_AFTER_CONFLICT = 30.0
 _STOPPING: Sequence[Step] = (
     erasure.suppress_person,
     erasure.clean_snapshots,
@@ -93,8 +94,10 @@ async def take_steps(context: Context, message: PrivacyStep) -> None:
         try:
             await save_request(context, request)
         except ConflictError:
-            log.info("another delivery works on privacy request %s", request.request)
-            return
+            # another delivery works on it, or an officer has extended it: then nobody else would go on
+            log.info("privacy request %s was changed by somebody else", request.request)
+            delay = _AFTER_CONFLICT
+            break
     if delay is not None:
         await _send(context, request, delay=delay)
 

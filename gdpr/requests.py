@@ -69,9 +69,14 @@ class Subject:
     busy: list[tuple[str, str]] = field(default_factory=list)  # replicas (sync, mailbox) to come back to
 
     @property
+    def meant(self) -> list[str]:
+        """The keys that were confirmed; where nobody was known, those that the given object ids would have."""
+        return self.keys or [name.partition(":")[2] for name in self.identifiers if name.startswith(by_key(""))]
+
+    @property
     def object_ids(self) -> list[str]:
         """The object ids among the keys: perhaps those of mailboxes."""
-        return [key.partition(":")[2] for key in self.keys if key.startswith("u:")]
+        return [key.partition(":")[2] for key in self.meant if key.startswith("u:")]
 
 
 @dataclass(slots=True)

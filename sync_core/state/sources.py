@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 
 from sync_core import buckets
-from sync_core.errors import LostPagesError
+from sync_core.errors import ConflictError, LostPagesError
 from sync_core.ports import Insert, Replace, Tables, TenantKeys
 from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
-from sync_core.state.suppressions import Suppressions, add_identifiers, load_suppressions
+from sync_core.state.suppressions import Suppressions, add_identifiers, current_epoch, load_suppressions
 from sync_core.suppression import by_key
 
 FILE, PUSH = "file-", "push-"
@@ -163,8 +163,12 @@ class SourceStore:
     async def flip(self, head: SourceHead, previous_etag: str) -> None:
         """Make `head` the current one and remove pages it does not name.
 
-        `previous_etag` is "" when there was none. Raises ConflictError when another reader was first: its head is newer.
+        `previous_etag` is "" when there was none. Raises ConflictError when another reader was first: its head is newer; or when
+        somebody was suppressed since the pages were written, who may be in them.
         """
+        known, self._erased = self._erased, None
+        if known is not None and await current_epoch(self._tables, self._tenant) != known.epoch:
+            raise ConflictError("somebody has been suppressed meanwhile")
         state = {
             "pages": [(page.generation, page.digest) for page in head.pages],
             "count": head.count,

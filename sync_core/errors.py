@@ -35,7 +35,8 @@ class Reason(StrEnum):
     MAILBOX_GONE = "mailbox_gone"
     OUT_OF_SCOPE = "out_of_scope"  # outside the app's access scope (RBAC for Applications)
     QUOTA_FULL = "quota_full"
-    MAILBOX_BUSY = "mailbox_busy"  # still moving or throttled after the worker's patience
+    MAILBOX_MOVING = "mailbox_moving"  # between two servers, for hours
+    MAILBOX_BUSY = "mailbox_busy"  # still throttled after the worker's patience
     REFUSED = "refused"  # Graph refused a request for a reason we do not know: the code is in the detail
     DELETIONS_HELD = "deletions_held"  # the mailbox's own brake
     INTERNAL_ERROR = "internal_error"

@@ -21,16 +21,12 @@ from sync_core.errors import (
     MailboxError,
     MailboxGoneError,
     NotFoundError,
-    ParkedError,
     Reason,
     RollcallError,
     SourceError,
     TenantError,
     TransientError,
 )
-
-MOVE_LOOK_AGAIN = 600.0
-"""Seconds until another look at a mailbox that is being moved between servers; moves take hours."""
 
 _NO_MAILBOX = frozenset(
     prefix + name
@@ -42,6 +38,7 @@ _DOUBT = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorinvalididm
 _EXPIRED = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequired", "directory_expiredpagetoken"})
 _NO_CONSENT = frozenset({"authorization_requestdenied", "authorization_identitynotfound"})
 _BUSY = frozenset({"errorserverbusy", "errorexceededconnectioncount", "applicationthrottled", "toomanyrequests"})
+_MOVING = "errormailboxmoveinprogress"
 _IRRESOLVABLE = "errorirresolvableconflict"
 
 _TOKEN_REASONS = {
@@ -85,6 +82,11 @@ class Answer:
     def throttled(self) -> bool:
         """Whether the request was refused for its rate, and surely not carried out."""
         return self.status in (429, 509) or (400 <= self.status < 500 and self.code.lower() in _BUSY)
+
+    @property
+    def moving(self) -> bool:
+        """Whether the mailbox is between two servers, which takes hours."""
+        return self.code.lower() == _MOVING
 
     @property
     def contended(self) -> bool:
@@ -158,8 +160,8 @@ def _answered(answer: Answer, source: bool) -> RollcallError:
             return MailboxError(Reason.OUT_OF_SCOPE, detail)
         case (507, _) | (_, "errorquotaexceeded"):
             return MailboxError(Reason.QUOTA_FULL, detail)
-        case _, "errormailboxmoveinprogress":
-            return ParkedError(detail, delay=MOVE_LOOK_AGAIN)
+        case _, known if known == _MOVING:
+            return MailboxError(Reason.MAILBOX_MOVING, detail)
         case _, "errorfolderexists":
             return ConflictError(detail)
         case 404, _:

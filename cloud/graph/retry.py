@@ -44,7 +44,7 @@ class Patience:
     def is_worth(self, result: Answer | Exception, *, repeatable: bool) -> bool:
         """Whether to send the same again."""
         if isinstance(result, Answer):
-            if result.ok:
+            if result.ok or result.moving:
                 return False
             if result.throttled:
                 return True

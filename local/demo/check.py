@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from local.demo.clients import Json, MailboxView
 from local.demo.story import Story
 
 _TAIL = 6  # digits that a number keeps however it is written
+_UNREAD = re.compile(r"^(no|do-?not)[-_.]?reply@", re.IGNORECASE)
 Views = Mapping[str, MailboxView | None]
 
 
@@ -60,13 +62,14 @@ def _plain(text: str | None) -> str:
 
 
 def expected_cards(users: Iterable[Json]) -> Counter[Card]:
-    """Who belongs on every phone: enabled members of the house with an address or a number."""
+    """Who belongs on every phone: enabled members of the house with an address or a number. Nobody is behind no-reply."""
     return Counter(
         card_of(user)
         for user in users
         if user.get("accountEnabled") is True
         and user.get("userType") != "Guest"
         and (user.get("mail") or user.get("mobilePhone") or user.get("businessPhones"))
+        and not _UNREAD.match(user.get("mail") or user.get("userPrincipalName") or "")
     )
 
 

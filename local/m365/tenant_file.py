@@ -57,6 +57,11 @@ class AutomationPart(_Part):
     roles: frozenset[str] = frozenset()
 
 
+SCRIPT = AutomationPart(
+    client_id=UUID("00000000-0000-0000-0000-0000000000bb"), client_secret="secret", roles=frozenset({"Rollcall.Admin"})
+)
+
+
 class AppPart(_Part):
     """The app registration. `roles` names, for each app role, the people who have it."""
 
@@ -66,7 +71,7 @@ class AppPart(_Part):
     scoped_permissions: frozenset[str] = frozenset()
     redirect_uris: RedirectsPart = RedirectsPart()
     roles: dict[str, list[str]] = {}
-    automation: list[AutomationPart] = []
+    automation: list[AutomationPart] = [SCRIPT]
 
 
 class FolderPart(_Part):

@@ -53,7 +53,7 @@ _RESTORABLE = timedelta(days=31)
 """Users can be restored, mailbox and all, for 30 days: https://learn.microsoft.com/entra/fundamentals/users-restore."""
 
 _PURGED = "snapshot purged"
-_SET_ASIDE = frozenset({Reason.NO_MAILBOX, Reason.MAILBOX_GONE, Reason.OUT_OF_SCOPE, Reason.QUOTA_FULL})
+_SET_ASIDE = frozenset({Reason.NO_MAILBOX, Reason.MAILBOX_GONE, Reason.OUT_OF_SCOPE, Reason.QUOTA_FULL, Reason.MAILBOX_MOVING})
 
 
 @dataclass(slots=True)

@@ -32,8 +32,13 @@ async def replicas_to_serve(
     """Replicas that have something to do.
 
     Those not at the `current` snapshot or not in a folder of this name and colour, dirty or leaving ones, and those due for
-    an audit or another look.
+    an audit or another look. With `check_all`, every one.
     """
+    if check_all:
+        async for replica in all_replicas(tables, tenant, sync):
+            yield replica
+        return
+
     due = Compare("Due", "le", now)
     behind: tuple[Condition, ...] = (
         Compare("Applied", "ne", current),
@@ -42,9 +47,7 @@ async def replicas_to_serve(
         Compare("Dirty", "eq", True),
         due,
     )
-    active: Condition = Compare("State", "eq", ReplicaState.ACTIVE)
-    if not check_all:
-        active = AllOf((active, AnyOf(behind)))
+    active = AllOf((Compare("State", "eq", ReplicaState.ACTIVE), AnyOf(behind)))
     waits = (Compare("State", "eq", state) for state in (ReplicaState.LEAVING, ReplicaState.SET_ASIDE))
     waiting = AllOf((AnyOf(tuple(waits)), due))
     async for entity in tables.query(REPLICAS, partition(tenant, sync), where=AnyOf((active, waiting))):

@@ -70,6 +70,7 @@ def test_guests_leavers_and_people_without_anything_to_show_are_not_expected() -
         {"displayName": "Guest", "mail": "g@x.example", "accountEnabled": True, "userType": "Guest"},
         {"displayName": "Left", "mail": "l@example.com", "accountEnabled": False},
         {"displayName": "Nothing", "accountEnabled": True},
+        {"displayName": "Robot", "mail": "No-Reply@example.com", "accountEnabled": True},
     ]
     assert check.expected_cards([*USERS, *others]) == check.expected_cards(USERS)
 

@@ -303,11 +303,11 @@ async def test_a_full_mailbox_refuses_creates_but_not_reading(world: World) -> N
     assert outcomes[1].error is None
 
 
-async def test_a_mailbox_on_the_move_is_parked(world: World) -> None:
+async def test_a_mailbox_on_the_move_is_told_apart(world: World) -> None:
     world.tenant.set_mailbox_state(world.users[0], MailboxState.MOVING)
-    with pytest.raises(ParkedError) as caught:
+    with pytest.raises(MailboxError) as caught:
         await world.mailboxes().folders(world.users[0])
-    assert caught.value.delay >= 300
+    assert caught.value.reason is Reason.MAILBOX_MOVING
 
 
 async def test_a_user_that_is_gone_has_no_mailbox(world: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core import marks
-from sync_core.contacts import OWNED_FIELDS, canonical, contact_of, item_of, key_of
+from sync_core.contacts import OWNED_FIELDS, canonical, contact_of, item_of, key_of, with_international_phones
 from sync_core.directory import merge
 from tests.sync_core.people import ANNA, FINGERPRINTER, odd_address, odd_phone, odd_text, users
 
@@ -179,6 +179,21 @@ def test_the_first_address_is_the_mail_then_aliases_in_a_fixed_order() -> None:
 def test_email_addresses(mail: str | None, proxies: list[str], expected: list[str]) -> None:
     found = contact_of({"id": "1", "displayName": "A", "mail": mail, "proxyAddresses": proxies}, default_country=None)
     assert found["emailAddresses"] == [{"address": address, "name": "A"} for address in expected]
+
+
+def test_a_person_s_numbers_can_be_read_before_anything_else_is_known() -> None:
+    """Merging compares people: each source's numbers are read by the country of that source's person."""
+    numbers = {"mobilePhone": "0171 1234567", "businessPhones": ["030 123456", "030-123456"]}
+    person = {"displayName": "Ann", "country": "DE", **numbers}
+    read = {**person, "mobilePhone": "+491711234567", "businessPhones": ["+4930123456"]}
+    assert with_international_phones(person, "US") == read
+    assert with_international_phones({**person, "country": None}, "DE") == {**read, "country": None}
+    one = {"mobilePhone": "0171 1234567"}
+    assert with_international_phones(one, "DE") == {"mobilePhone": "+491711234567", "businessPhones": []}
+    other = {"businessPhones": ["030 123456"]}
+    assert with_international_phones(other, "DE") == {"mobilePhone": None, "businessPhones": ["+4930123456"]}
+    silent = {"displayName": "Ann", "country": "DE"}
+    assert with_international_phones(silent, "US") is silent
 
 
 def test_keys_are_lower_case_object_ids() -> None:

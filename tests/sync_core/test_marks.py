@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core import marks
-from sync_core.marks import Mark, folder_mark, is_folder_of, item_mark, key_in, parse
+from sync_core.marks import Mark, copied_key, copied_mark, folder_mark, is_folder_of, item_mark, key_in, parse
 
 KEY = "u:11111111-aaaa-4aaa-8aaa-111111111111"
 OTHER = "u:22222222-aaaa-4aaa-8aaa-111111111111"
@@ -93,3 +93,12 @@ def test_a_foreign_mark_is_never_ours(installation: str, sync: str, theirs: str,
     key = "+".join(sorted(names))
     ours = (installation, sync) == (theirs, their_sync)
     assert key_in(item_mark(theirs, their_sync, key), installation, sync) == (key if ours else None)
+
+
+def test_what_was_copied_once_is_nobody_s_replica() -> None:
+    mark = copied_mark("a:b/c")
+    assert mark == "copied:a:b/c"
+    assert copied_key(mark) == "a:b/c"
+    assert parse(mark) is None
+    for other in (None, "", "copied", "copied:", marks.RELEASED, item_mark("inst", "sync", KEY), "other:key"):
+        assert copied_key(other) is None

@@ -11,7 +11,7 @@ from sync_core.definition import SyncDefinition
 from sync_core.directory import merge
 from sync_core.fingerprints import Fingerprinter
 from sync_core.model import Create, Delete, Held, Item, Operation, Update
-from sync_core.policies import Policies
+from sync_core.policies import Policies, emptied
 from sync_core.state.names import REFUSALS
 from sync_core.state.refusals import Refusals, RefusalStore
 
@@ -212,6 +212,64 @@ def test_notes_are_written_only_when_our_block_differs() -> None:
     assert fields(moved) == {"officeLocation", "personalNotes"}
     assert moved is not None
     assert moved.then == Held("a", sync.fingerprint(officeLocation="B8"))
+
+
+# --- one's own card ---------------------------------------------------------------------------------------------------------
+
+
+def test_users_are_not_shown_themselves_where_that_is_not_wanted() -> None:
+    sync = Sync(own_card="leave_out")
+    items = {key: sync.item(key) for key in ("u:1", "o:2+u:1", "u:11", "u:2", "o:1")}
+    assert set(sync.policies.shown_to("1", items)) == {"u:11", "u:2", "o:1"}
+    assert sync.policies.shown_to("3", items) == items
+    assert Sync().policies.shown_to("1", items) == items
+    assert sync.policies.name == "no own card"
+
+
+# --- fields that no item writes any more -----------------------------------------------------------------------------------
+
+
+def bodies(operations: list[Operation]) -> dict[str, dict[str, Any]]:
+    return {step.key: orjson.loads(step.body) for step in operations if isinstance(step, Update)}
+
+
+def test_what_no_item_writes_any_more_is_emptied_in_all_that_stays() -> None:
+    sync = Sync()
+    items = {key: sync.item(key) for key in ("u:1", "u:2", "u:3", "u:5+u:6")}
+    held = {key: Held(f"id of {key}", "") for key in ("u:1", "u:2", "u:4", "u:5")}
+    plan: list[Operation] = [
+        Create("u:3", items["u:3"].body),
+        Update("u:1", "id of u:1", b'{"jobTitle":"Head"}'),
+        Update("u:5+u:6", "id of u:5", b"{}", "u:5"),
+        Delete("u:4", "id of u:4"),
+    ]
+    steps = emptied(plan, ["nickName", "categories"], items, held)
+    assert [(type(step), step.key) for step in steps] == [
+        (Create, "u:3"),
+        (Update, "u:1"),
+        (Update, "u:5+u:6"),
+        (Delete, "u:4"),
+        (Update, "u:2"),
+    ]
+    assert steps[0] == plan[0]
+    blank = {"nickName": None, "categories": []}
+    found = bodies(steps)
+    assert found["u:1"] == {"jobTitle": "Head", **blank}
+    assert found["u:5+u:6"] == blank
+    # whoever had nothing else to write gets the blanks and the same marks as before
+    marks = orjson.loads(items["u:2"].body)["singleValueExtendedProperties"]
+    assert found["u:2"] == {"singleValueExtendedProperties": marks, **blank}
+    assert steps[-1] == Update("u:2", "id of u:2", steps[-1].body, then=held["u:2"])  # type: ignore[union-attr]
+
+
+def test_what_the_user_edited_is_not_emptied() -> None:
+    sync = Sync(on_user_edit="keep")
+    items = {key: sync.item(key) for key in ("u:1", "u:2")}
+    held = {"u:1": Held("a", "", ("nickName",)), "u:2": Held("b", "", ("jobTitle", "nickName"))}
+    steps = emptied([Update("u:1", "a", b"{}")], ["nickName", "title"], items, held)
+    found = bodies(steps)
+    assert found["u:1"] == {"title": None}
+    assert set(found["u:2"]) == {"title", "singleValueExtendedProperties"}
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from sync_core.attributes import NAMES, is_functional_mailbox, is_service_accoun
 from sync_core.definition import parse
 from sync_core.directory import merge
 from sync_core.errors import InputError
-from sync_core.selection import LeaveOut, Line, Selection, compiled, explain
+from sync_core.selection import LeaveOut, Line, Selection, compiled, explain, rule_holds
 from tests.sync_core.people import ANNA, users
 
 PERSON = merge(None, {**ANNA, "onPremisesExtensionAttributes": {"extensionAttribute7": "Blue"}, "employeeType": "Contractor"})
@@ -418,3 +419,25 @@ def test_a_preview_counts_what_the_selection_does(rule: dict[str, Any], people: 
     made = parse(Selection, {"rule": rule})
     selects = compiled(made)
     assert explain(made, people)[0].lets_in == sum(selects(person) for person in people)
+
+
+@given(rules, simple_people)
+def test_a_rule_by_itself_leaves_nobody_out(rule: dict[str, Any], person: dict[str, Any]) -> None:
+    everybody = dict.fromkeys(LeaveOut.model_fields, False)
+    made = parse(Selection, {"rule": rule, "leave_out": everybody})
+    assert made.rule is not None
+    assert rule_holds(made.rule)(person) == compiled(made)(person)
+
+
+def test_a_preview_counts_who_is_named_and_who_is_in_an_excluded_group() -> None:
+    people = [{**PERSON, "id": str(UUID(int=number))} for number in range(1, 6)]
+    ids = [person["id"] for person in people]
+    made = parse(
+        Selection,
+        {"include": ids[:2], "exclude": [ids[2], str(UUID(int=99))], "exclude_groups": [str(UUID(int=50))]},
+    )
+    lines = {line.path: line for line in explain(made, iter(people), [ids[3]])}
+    assert lines[""] == Line("", "people in the list", 3)
+    assert lines["include"] == Line("include", "included by id", 2)
+    assert lines["exclude"] == Line("exclude", "excluded by id", 1)
+    assert lines["exclude_groups"] == Line("exclude_groups", "not in an excluded group", 4)

@@ -252,7 +252,7 @@ def test_what_no_item_writes_any_more_is_emptied_in_all_that_stays() -> None:
         (Update, "u:2"),
     ]
     assert steps[0] == plan[0]
-    blank = {"nickName": None, "categories": []}
+    blank: dict[str, Any] = {"nickName": None, "categories": []}
     found = bodies(steps)
     assert found["u:1"] == {"jobTitle": "Head", **blank}
     assert found["u:5+u:6"] == blank

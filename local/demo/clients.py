@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ _USER_FIELDS = (
     "id,displayName,givenName,surname,mail,userPrincipalName,proxyAddresses,mobilePhone,businessPhones,jobTitle,department,"
     "companyName,accountEnabled,userType,assignedPlans"
 )
+_EVENT_FIELDS = "id,changeKey,subject,start,end,isAllDay,location,showAs,sensitivity,isReminderOn,attendees"
 _WITH_MARK = f"$expand=singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')"
 
 _TRIES = 4
@@ -27,7 +29,7 @@ _TRIES = 4
 Json = dict[str, Any]
 
 
-class _Client:
+class Client:
     """JSON over HTTP on this machine. Raises DemoError for an answer that is none of those hoped for."""
 
     def __init__(self, stage: Stage, base: str, headers: dict[str, str] | None = None) -> None:
@@ -62,7 +64,7 @@ class _Client:
         self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
 
 
-class Admin(_Client):
+class Admin(Client):
     """A script with the app role of an admin."""
 
     def __init__(self, stage: Stage, tenant: TenantFile) -> None:
@@ -93,6 +95,10 @@ class Admin(_Client):
         found: Json = self.ask("POST", f"syncs/{sync}/preview", {"first": 1})
         return found
 
+    def newest_run(self, sync: str) -> str:
+        """The id of the newest run of a sync."""
+        return str(self.ask("GET", f"runs?sync={sync}&size=1")["items"][0]["run"])
+
     def judge(self, run: str, act: str) -> str:
         """Release a held run or undo a run; returns the id of the run that does it."""
         return str(self.ask("POST", f"runs/{run}/{act}")["run"])
@@ -114,7 +120,7 @@ class Admin(_Client):
             page = f"&page={answer['next']}"
 
 
-class StageHand(_Client):
+class StageHand(Client):
     """Acts as the directory's admin and as people on their phones, and counts what the stand-in served."""
 
     def __init__(self, stage: Stage, tenant: str) -> None:
@@ -130,15 +136,34 @@ class StageHand(_Client):
         """Count from zero."""
         self.ask("POST", "counters/reset")
 
+    def advance(self, seconds: float = 0) -> datetime:
+        """Set the clock of Microsoft 365 ahead; the time there now."""
+        return datetime.fromisoformat(self.ask("POST", "advance", {"seconds": seconds})["now"])
+
     def directory(self, *operations: Json) -> list[str]:
         """Change the directory; the ids of the users concerned."""
         ids: list[str] = self.ask("POST", "directory", {"tenant": self._tenant, "operations": operations})["ids"]
         return ids
 
     def phone(self, user: str, *operations: Json) -> list[str]:
-        """Act in a mailbox as its owner; the ids of what was made."""
+        """Act in a mailbox as its owner; the ids of what was made, "" for what made nothing."""
         ids: list[str] = self.ask("POST", "mailbox", {"tenant": self._tenant, "user": user, "operations": operations})["ids"]
         return ids
+
+
+class Operator(Client):
+    """Whoever runs the functions host: sets its clock ahead and fires its timers."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage, f"{stage.host}/admin/", {"x-functions-key": stage.key})
+
+    def advance(self, seconds: float) -> None:
+        """Set the app's clock ahead."""
+        self.ask("POST", "advance", {"seconds": seconds})
+
+    def fire(self, timer: str) -> None:
+        """Run a timer function now."""
+        self.ask("POST", f"functions/{timer}", {})
 
 
 @dataclass(slots=True)
@@ -152,7 +177,7 @@ class MailboxView:
     astray: list[Json] = field(default_factory=list)  # with our mark, outside our folder
 
 
-class Reader(_Client):
+class Reader(Client):
     """Reads the tenant over Graph with a token of its own."""
 
     def __init__(self, stage: Stage, tenant: TenantFile) -> None:
@@ -190,9 +215,28 @@ class Reader(_Client):
             waiting += self._pages(f"{path}/childFolders?$top=100&{_WITH_MARK}")
         return view
 
-    def _pages(self, path: str) -> Iterator[Json]:
+    def calendar(self, user: str, sync: str) -> str | None:
+        """The id of the calendar in a mailbox that one of our syncs made, "" for none; None when it cannot be reached."""
+        page = self.ask("GET", f"users/{user}/calendars?$top=100&{_WITH_MARK}", accept=(200, 403, 404, 503))
+        if page is None:
+            return None
+        ours = (found for found in page["value"] if _mark(found).startswith(f"{INSTALLATION}/{sync}/"))
+        return next((str(found["id"]) for found in ours), "")
+
+    def calendars(self, user: str) -> list[Json]:
+        """All calendars of a mailbox."""
+        return list(self._pages(f"users/{user}/calendars?$top=100"))
+
+    def view(self, user: str, calendar: str, start: datetime, end: datetime, zone: str = "UTC") -> list[Json]:
+        """What a calendar shows between two moments, with times in a zone."""
+        window = f"startDateTime={start:%Y-%m-%dT%H:%M:%SZ}&endDateTime={end:%Y-%m-%dT%H:%M:%SZ}"
+        prefer = f'IdType="ImmutableId", outlook.timezone="{zone}"'
+        path = f"users/{user}/calendars/{calendar}/calendarView?{window}&$top=500&$select={_EVENT_FIELDS}"
+        return list(self._pages(path, headers={"Prefer": prefer}))
+
+    def _pages(self, path: str, **more: Any) -> Iterator[Json]:
         while path:
-            page = self.ask("GET", path)
+            page = self.ask("GET", path, **more)
             yield from page["value"]
             path = page.get("@odata.nextLink", "")
 

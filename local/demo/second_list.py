@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from local.demo.check import Finding, Views, card_of, tail
 from local.demo.clients import Json, Reader, StageHand
+from local.demo.performance import Performance
 
 SYNC = "projects"
 _MOST_MAILBOXES = 5
@@ -49,6 +50,38 @@ class Cast:
     def after_mishap(self) -> Counter[str]:
         """The names when the mishap is let through: of the merged person what the shared mailbox knows is left."""
         return Counter([*(card_of(person).name for person in (*self.members[:_STAY], *_SUPPLIERS)), _KNOWN_AS])
+
+
+def play(on: Performance, mailboxes: Iterable[str]) -> None:
+    """The whole scene, in some of these mailboxes."""
+    show, admin = on.show, on.admin
+    show.step("A second list: a group under a rule, and the contacts of a shared mailbox")
+    players = cast(on.reader, on.reader.users(), mailboxes)
+    if players is None:
+        show.say("left out, no group of a good size has somebody in it without a mobile number")
+        return
+    admin.define(SYNC, share_contacts(on.hand, players))
+    group = players.group["displayName"]
+    show.say(f"Preview, before anything is written ({group}, those with a mobile number, and Purchasing):")
+    for line in in_words(admin.preview(SYNC)):
+        show.say(line)
+    on.run("Run", lambda: admin.start("due", SYNC))
+    before = look(on.reader, players)
+    on.judge(
+        check_names("each mailbox shows the group and the suppliers, each once", before, players.everybody),
+        check_merged(players, before),
+    )
+
+    show.step("A mishap")
+    show.say(empty_group(on.hand, players))
+    held = on.run("Run", lambda: admin.start("due", SYNC), good=("held",))
+    show.say(f"Held ({held['reason']}): it would take {held['would']['people_removed']} people out of every mailbox.")
+    on.judge(check_names("a held run changes nothing", look(on.reader, players), players.everybody))
+    released = on.run("Released", lambda: admin.judge(held["run"], "release"))
+    after = look(on.reader, players)
+    on.judge(check_names("once released it does what it said", after, players.after_mishap))
+    on.run("Undone", lambda: admin.judge(released["run"], "undo"))
+    on.judge(check_same(before, look(on.reader, players)))
 
 
 def cast(reader: Reader, users: Iterable[Json], mailboxes: Iterable[str]) -> Cast | None:

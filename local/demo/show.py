@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from local.demo.calendar_checks import Line as Event
+from local.demo.calendar_checks import days_of
 from local.demo.check import Finding
 from local.demo.clients import Json
 from local.demo.compare import Line
@@ -22,9 +24,11 @@ from local.demo.problems import DemoError
 
 _PLAIN_WIDTH = 130
 _PLAIN_EVERY = 3.0  # seconds
-_ITEM = "/users/{id}/contactfolders/{id}/contacts/{id}"
-_WRITES = ("POST /users/{id}/contactfolders/{id}/contacts", f"PATCH {_ITEM}")
-_REMOVALS = (f"POST {_ITEM}/permanentdelete", f"DELETE {_ITEM}")
+_FOLDERS = ("POST /users/{id}/contactfolders", "POST /users/{id}/calendars")
+_LISTS = ("/users/{id}/contactfolders/{id}/contacts", "/users/{id}/calendars/{id}/events")
+_CREATES = tuple(f"POST {items}" for items in _LISTS)
+_UPDATES = tuple(f"PATCH {items}/{{id}}" for items in _LISTS)
+_REMOVALS = tuple(call for items in _LISTS for call in (f"POST {items}/{{id}}/permanentdelete", f"DELETE {items}/{{id}}"))
 
 
 class Show:
@@ -68,10 +72,10 @@ class Show:
         with Progress(*columns, console=self.console, transient=True) as bars:
             yield _LiveProgress(bars)
 
-    def run(self, title: str, run: Json) -> None:
-        """What one run did."""
+    def run(self, title: str, run: Json, of: str = "People") -> None:
+        """What one run did. `of` is what its items are called."""
         table = Table(title=f"{title}: {run['state']}", box=SIMPLE_HEAD, title_justify="left", title_style="bold")
-        cells = run_cells(run)
+        cells = run_cells(run, of)
         for name in cells:
             table.add_column(name, justify="right")
         table.add_row(*cells.values())
@@ -90,6 +94,24 @@ class Show:
             cells = [contact.get("displayName") or "", contact.get("jobTitle") or "", contact.get("mobilePhone") or ""]
             cells += ["\n".join(contact.get("businessPhones") or contact.get("homePhones") or ()), line.note]
             table.add_row(*(escape(self._isolated(cell)) for cell in cells), style=style)
+        self.console.print(table)
+
+    def calendar(self, title: str, lines: Iterable[Event]) -> None:
+        """Events as a calendar shows them: a line for each day that an event is on."""
+        table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+        for name, least in (("Day", 10), ("Time", 11), ("Event", 30), ("Where", 12), ("Changed", 12)):
+            table.add_column(name, min_width=least, overflow="fold")
+        shown = [(day, number, line) for line in lines for number, day in enumerate(days_of(line.event), 1)]
+        last = None
+        for day, number, line in sorted(shown, key=lambda found: found[0]):
+            event, style = line.event, {"cancelled": "red strike", "": ""}.get(line.note, "yellow")
+            days = len(days_of(event))
+            when = "all day" if event["isAllDay"] else "-".join(event[side]["dateTime"][11:16] for side in ("start", "end"))
+            subject = f"{event['subject']} ({number} of {days})" if days > 1 else event["subject"]
+            place = (event.get("location") or {}).get("displayName") or ""
+            heading = "" if day == last else f"{day:%a} {day.day:2} {day:%b}"
+            table.add_row(heading, *(escape(self._isolated(cell)) for cell in (when, subject, place, line.note)), style=style)
+            last = day
         self.console.print(table)
 
     def _isolated(self, text: str) -> str:
@@ -129,38 +151,46 @@ class _PlainProgress(RunProgress):
 
 
 def share(run: Json, counters: Json) -> tuple[int, int | None]:
-    """How much of a run is done, of how much: contacts of a first run, mailboxes of another; unknown before it is planned."""
-    if run["state"] == "queued":
+    """How much of a run is done, of how much: items of a first run, mailboxes of another; unknown before it is planned."""
+    if run["state"] == "queued" or not run["targets"]:
         return 0, None
-    if not counters["templates"].get("POST /users/{id}/contactfolders"):
-        return len(counters["mailboxes"]), max(run["targets"], 1)
-    # a mailbox that cannot be reached answers one request and gets no contacts
+    if not _count(counters, _FOLDERS):
+        return _mailboxes(run, counters), run["targets"]
+    # a mailbox that cannot be reached answers one request and gets nothing
     silent = sum(count == 1 for count in counters["mailboxes"].values())
-    return counters["templates"].get(_WRITES[0], 0), max(run["people"] * (run["targets"] - silent), 1)
+    return _count(counters, _CREATES), max(run["people"] * (run["targets"] - silent), 1)
 
 
 def note(run: Json, counters: Json) -> str:
     """How far a run has got, in words."""
-    served = counters["templates"]
-    written, removed = (sum(served.get(name, 0) for name in names) for names in (_WRITES, _REMOVALS))
-    state = "queued" if run["state"] == "queued" else f"{len(counters['mailboxes'])} of {run['targets']} mailboxes"
+    written, removed = _count(counters, _CREATES + _UPDATES), _count(counters, _REMOVALS)
+    state = "queued" if run["state"] == "queued" else f"{_mailboxes(run, counters)} of {run['targets']} mailboxes"
     gone = f"{removed:,} removed, " if removed else ""
-    return f"{state}, {written:,} contacts written, {gone}{counters['requests']:,} Graph requests"
+    return f"{state}, {written:,} written, {gone}{counters['requests']:,} Graph requests"
 
 
-def run_cells(run: Json) -> dict[str, str]:
+def _mailboxes(run: Json, counters: Json) -> int:
+    """How many mailboxes were asked for something; those that are a source, too, as far as they are not more than the targets."""
+    return min(len(counters["mailboxes"]), int(run["targets"]))
+
+
+def _count(counters: Json, templates: Iterable[str]) -> int:
+    return sum(counters["templates"].get(template, 0) for template in templates)
+
+
+def run_cells(run: Json, of: str = "People") -> dict[str, str]:
     """A run's report, ready to be shown."""
     from datetime import datetime
 
     took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["requested_at"])
     return {
-        "People": f"{run['people']:,}",
+        of: f"{run['people']:,}",
         "Mailboxes": f"{run['mailboxes'].get('done', 0):,}",
         "Created": f"{run['counts']['created']:,}",
         "Updated": f"{run['counts']['updated']:,}",
         "Deleted": f"{run['counts']['deleted']:,}",
         "Set aside": f"{run['mailboxes'].get('set_aside', 0):,}",
-        "Graph requests": f"{run['graph']['requests']:,}",
+        "Requests": f"{run['graph']['requests']:,}",
         "HTTP calls": f"{run['graph']['http_calls']:,}",
         "Seconds": f"{took.total_seconds():.1f}",
     }

@@ -12,6 +12,8 @@ from types import FrameType
 
 import azure.functions as func
 
+import cloud.clock
+from local.clock import SystemClock
 from local.host.host import FunctionsHost
 from local.host.settings import HostSettings, load_local_settings
 from local.processes import exit_with_parent
@@ -37,12 +39,15 @@ def main() -> None:
     try:
         if options.settings.exists() or options.settings != parser.get_default("settings"):
             load_local_settings(options.settings)
+        clock = SystemClock()
+        cloud.clock.SystemClock = lambda: clock  # type: ignore[assignment,misc,return-value]  # for the app, too
         host = FunctionsHost(
             load_app("function_app"),
             HostSettings.read(options.host_json),
             lease=options.lease,
             key=options.key,
             port=options.port,
+            clock=clock,
         )
         asyncio.run(_serve(host, options.drain, show_key=not options.key))
     except (OSError, ValueError) as error:

@@ -40,9 +40,10 @@ class FunctionsHost:
         """Read the app. Raises ValueError for anything in it that this host would not run.
 
         `environment` resolves connections and `%NAME%`; `lease` is how many seconds a queue message stays with a host that died
-        (10 minutes in Azure); `key` opens functions behind a key and the admin endpoint (none: a new one); `clock` drives timers.
+        (10 minutes in Azure); `key` opens what is behind a key, the admin endpoints too (none: a new one); `clock` drives timers.
         """
         settings = settings or HostSettings()
+        clock = clock or SystemClock()
         functions = read_functions(app, settings.function_timeout)
         self.key = key or secrets.token_urlsafe()
         self.url = ""
@@ -55,8 +56,8 @@ class FunctionsHost:
         for function in functions:
             if function.trigger["type"] == "timerTrigger":
                 schedule = Schedule(resolve(function.trigger["schedule"], environment))
-                self._timers[function.name] = Timer(function, schedule, clock or SystemClock(), self._work)
-        self._http = HttpServer(by_type["httpTrigger"], self._timers, settings.route_prefix, self.key, self._work)
+                self._timers[function.name] = Timer(function, schedule, clock, self._work)
+        self._http = HttpServer(by_type["httpTrigger"], self._timers, settings.route_prefix, self.key, self._work, clock)
         self._services: dict[str, QueueServiceClient] = {}
         self._listeners: list[QueueListener] = []
         self._loops: list[asyncio.Task[None]] = []

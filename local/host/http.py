@@ -10,14 +10,17 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import unquote
 
 import azure.functions as func
 from aiohttp import web
 from multidict import CIMultiDict
 
+from local.clock import SystemClock
 from local.host.functions import Function, Work
 from local.host.timers import Timer
+from sync_core.ports import Clock
 
 _log = logging.getLogger(__name__)
 _LARGEST_BODY = 210_000_000  # bytes; https://learn.microsoft.com/azure/azure-functions/functions-scale#service-limits
@@ -63,20 +66,24 @@ def _route(function: Function, prefix: str) -> _Route:
 
 
 class HttpServer:
-    """Serves the HTTP functions, and the admin endpoint that fires timers."""
+    """Serves the HTTP functions, and two admin endpoints: one fires timers, one sets the clock ahead."""
 
-    def __init__(self, functions: Iterable[Function], timers: Mapping[str, Timer], prefix: str, key: str, work: Work) -> None:
+    def __init__(
+        self, functions: Iterable[Function], timers: Mapping[str, Timer], prefix: str, key: str, work: Work, clock: Clock
+    ) -> None:
         """Whoever shows `key` may call everything. Raises ValueError for a route that this host does not understand."""
         self._routes = sorted((_route(function, prefix) for function in functions), key=lambda route: route.rank)
         self._timers = timers
         self._key = key
         self._work = work
+        self._clock = clock
         self._runner: web.AppRunner | None = None
 
     async def start(self, address: str, port: int) -> int:
         """Listen, and return the port: a free one for 0."""
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_post("/admin/functions/{name}", self._fire)
+        app.router.add_post("/admin/advance", self._advance)
         app.router.add_route("*", "/{path:.*}", self._handle)
         # Answers under way have had their time when the invocations were waited for.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -142,6 +149,15 @@ class HttpServer:
 
         self._work.start(fire())
         return web.Response(status=202)
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        """Ours, not Azure's: what comes with the next night can be seen today. `{"seconds": 86400}`."""
+        if not self._may(request):
+            return web.Response(status=401)
+        if not isinstance(self._clock, SystemClock):
+            return web.Response(status=409)
+        self._clock.advance(timedelta(seconds=(await request.json())["seconds"]))
+        return web.Response(status=204)
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -120,6 +120,7 @@ def _give_mailboxes(employees: list[dict[str, Any]], mailboxes: int) -> None:
         for user, state in zip(chosen[7::6], UNREACHABLE, strict=False):
             user["mailbox"] = state
         _give_contacts(chosen)
+        _give_events(chosen)
 
 
 def _give_contacts(owners: list[dict[str, Any]]) -> None:
@@ -141,6 +142,20 @@ def _give_contacts(owners: list[dict[str, Any]]) -> None:
     owners[4]["contactFolders"] = [
         {"displayName": COMPANY, "contacts": [{"givenName": "Reception", "businessPhones": ["030 23125 100"]}]}
     ]
+
+
+def _give_events(owners: list[dict[str, Any]]) -> None:
+    """What some people have in their own calendars: every week, so that it is there whenever somebody looks."""
+    for owner, subject, day, name in (
+        (owners[0], "Choir", "2026-01-07", "wednesday"),
+        (owners[2], "Football", "2026-01-08", "thursday"),
+    ):
+        start, end = ({"dateTime": f"{day}T{hour}:00", "timeZone": "W. Europe Standard Time"} for hour in ("19:00", "21:00"))
+        weekly = {
+            "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": [name]},
+            "range": {"type": "noEnd", "startDate": day},
+        }
+        owner["events"] = [{"subject": subject, "start": start, "end": end, "recurrence": weekly}]
 
 
 def _make_namesakes(employees: list[dict[str, Any]]) -> None:

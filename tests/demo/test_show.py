@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from local.demo.calendar_checks import Line as Event
 from local.demo.check import Finding
 from local.demo.clients import Json, MailboxView
 from local.demo.compare import choose, compare
@@ -15,6 +16,7 @@ from local.demo.show import Show, note, run_cells, share
 
 ITEM = "/users/{id}/contactfolders/{id}/contacts/{id}"
 CREATE = "POST /users/{id}/contactfolders/{id}/contacts"
+EVENTS = "/users/{id}/calendars/{id}/events"
 RUN: Json = {
     "state": "partial",
     "people": 10,
@@ -46,13 +48,16 @@ def test_a_first_run_is_measured_by_contacts_and_a_later_one_by_mailboxes() -> N
     assert share(queued, first) == (0, None)
     assert share(running, first) == (5, 20)
     assert share(running, later) == (2, 3)
+    events = {"templates": {"POST /users/{id}/calendars": 2, f"POST {EVENTS}": 7}, "mailboxes": {"a": 8, "b": 8, "source": 3}}
+    assert share(running, events) == (7, 30)
+    assert share(running, {"templates": {}, "mailboxes": {"a": 1, "b": 1, "c": 1, "source": 3}}) == (3, 3)
 
 
 def test_progress_in_words() -> None:
     counters: Json = {"templates": {CREATE: 1200, f"PATCH {ITEM}": 1}, "mailboxes": {"a": 1}, "requests": 1234}
-    assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 contacts written, 1,234 Graph requests"
+    assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 written, 1,234 Graph requests"
     counters["templates"][f"POST {ITEM}/permanentdelete"] = 2
-    assert "1,201 contacts written, 2 removed, " in note(RUN, counters)
+    assert "1,201 written, 2 removed, " in note(RUN, counters)
 
 
 def test_a_report_names_what_was_set_aside_and_why(show: tuple[Show, io.StringIO]) -> None:
@@ -103,3 +108,23 @@ def test_findings_and_errors_say_what_is_wrong_and_what_to_do(show: tuple[Show, 
     text = show[1].getvalue()
     assert "WRONG nothing twice: Ada is there twice" in text
     assert "What to do next: mend it" in text
+
+
+def test_a_calendar_is_shown_by_days_with_what_became_of_each_event(show: tuple[Show, io.StringIO]) -> None:
+    def event(subject: str, start: str, end: str, *, all_day: bool = False) -> Json:
+        return {
+            "subject": subject,
+            "isAllDay": all_day,
+            "start": {"dateTime": f"2026-12-{start}:00.0000000"},
+            "end": {"dateTime": f"2026-12-{end}:00.0000000"},
+        }
+
+    fair = Event(event("Fair", "01T00:00", "03T00:00", all_day=True))
+    meeting = Event(event("[Kastanie] Meeting", "02T10:00", "02T11:30"), "cancelled")
+    show[0].calendar("Calendar", [fair, meeting])
+    rows = [line.split() for line in show[1].getvalue().splitlines() if "Fair" in line or "Meeting" in line]
+    assert rows == [
+        ["Tue", "1", "Dec", "all", "day", "Fair", "(1", "of", "2)"],
+        ["Wed", "2", "Dec", "all", "day", "Fair", "(2", "of", "2)"],
+        ["10:00-11:30", "[Kastanie]", "Meeting", "cancelled"],
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,17 @@ ROOT = Path(__file__).parents[2]
 FUNCTION_APP = """
 import asyncio, os
 import azure.functions as func
+import cloud.clock
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 @app.route(route="setting/{name}")
 async def setting(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(os.environ.get(req.route_params["name"], ""))
+
+@app.route(route="day")
+async def day(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(cloud.clock.SystemClock().now().date().isoformat())
 
 @app.queue_trigger(arg_name="message", queue_name="%QUEUE%", connection="AzureWebJobsStorage")
 async def work(message: func.QueueMessage) -> None:
@@ -74,11 +80,20 @@ def url(host: Child) -> str:
     return host.expect(r"listening on (http://\S+)")[1]
 
 
-async def test_it_serves_the_app_of_the_folder_with_its_settings(run: Callable[..., Child]) -> None:
+async def test_it_serves_the_app_of_the_folder_with_its_settings_and_at_its_time(run: Callable[..., Child]) -> None:
     async with ClientSession(url(run())) as client:
         for name, expected in (("ONE", "from the file"), ("TWO", "from the environment")):
             async with client.get(f"/api/setting/{name}?code=k") as answer:
                 assert await answer.text() == expected
+        async with client.post("/admin/advance", json={"seconds": 10 * 86400}) as answer:
+            assert answer.status == 401
+        days = []
+        for _ in range(2):
+            async with client.get("/api/day?code=k") as answer:
+                days.append(date.fromisoformat(await answer.text()))
+            async with client.post("/admin/advance?code=k", json={"seconds": 10 * 86400}) as answer:
+                assert answer.status == 204
+        assert days[1] - days[0] >= timedelta(days=10)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

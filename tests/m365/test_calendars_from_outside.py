@@ -31,6 +31,7 @@ MOVED = {
     "start": {"dateTime": "2026-10-28T15:00:00", "timeZone": BERLIN},
     "end": {"dateTime": "2026-10-28T16:00:00", "timeZone": BERLIN},
 }
+TURNED = {"start": SERIES["end"], "end": SERIES["start"]}
 AUTUMN = "startDateTime=2026-10-10T00:00:00Z&endDateTime=2026-12-01T00:00:00Z"
 
 
@@ -79,7 +80,7 @@ def test_a_file_names_calendars_with_series_and_their_exceptions() -> None:
     [
         ({"events": [{"subject": "No times"}]}, r"users\.0\.events\.0: "),
         ({"events": [{**SERIES, "shoeSize": 44}]}, r"users\.0\.events\.0: .*shoeSize"),
-        ({"events": [{**SERIES, "exceptions": {"2026-10-27": {"start": SERIES["end"], "end": SERIES["start"]}}}]}, r"exceptions\.2026"),
+        ({"events": [{**SERIES, "exceptions": {"2026-10-27": TURNED}}]}, r"users\.0\.events\.0: exceptions\.2026-10-27: "),
         ({"events": [{**SERIES, "cancelled": ["2026-10-28"]}]}, r"users\.0\.events\.0\.cancelled: .*2026-10-28"),
         ({"events": [{**SERIES, "exceptions": {"2026-12-29": {"subject": "x"}}}]}, r"users\.0\.events\.0\.exceptions: "),
         ({"calendars": [{"name": "X", "color": "red"}]}, r"users\.0\.calendars\.0: .*red"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import api, budgets, engine, erasure, estimates, lists, mapping, report, results, scale, startup, width
+from benchmarks import api, budgets, calendars, engine, erasure, estimates, lists, mapping, report, results, scale, startup, width
 from benchmarks.progress import Step
 
 PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
@@ -23,6 +23,7 @@ PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
     "engine": engine.measure,
     "width": width.measure,
     "budgets": budgets.measure,
+    "calendars": calendars.measure,
     "scale": scale.measure,
     "api": api.measure,
     "erasure": erasure.measure,

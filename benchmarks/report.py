@@ -31,6 +31,7 @@ def page(results: dict[str, Any]) -> str:
         "transactions by the app's own table adapter in front of Azurite." + _busy(results["busyCores"]),
         _counts(budgets),
         _peers(budgets),
+        _calendars(results["calendars"]),
         _hours(results["estimates"]),
         _engine(results["engine"], results["width"]),
         _scale(results["scale"]),
@@ -116,6 +117,50 @@ def _peers(budgets: dict[str, Any]) -> str:
             "Requests per mailbox for the same N. The others' formulas are read from their public code, not measured; those that "
             "batch are counted in HTTP calls, as far as their code tells.",
             _table(("product", "first sync", "nothing changed", "one contact changed"), rows),
+        )
+    )
+
+
+def _calendars(counted: dict[str, Any]) -> str:
+    events, few, many = _n(counted["events"]), _n(counted["mailboxes"]), _n(counted["manyMailboxes"])
+    large = (
+        ("firstMirror", "first mirror", "N + 2"),
+        ("nothingChanged", "nothing changed", "0"),
+        ("look", "the daily look", "1 + N/999"),
+        ("slideWithoutEdges", "the window slides, nothing at its edges: the daily look", "1 + N/999"),
+    )
+    wide = (
+        ("oneMoved", "one occurrence of a series moved", "1"),
+        ("lookOfMany", "the daily look", "1"),
+        ("slide", "the window slides over a daily series: the look, one event in, one out", "3"),
+    )
+    rows = [
+        (
+            case,
+            readers,
+            budget,
+            *(_n(_value(counted[name][figure])) for figure in ("requestsPerMailbox", "writes", "sourceRequests")),
+        )
+        for cases, readers in ((large, few), (wide, many))
+        for name, case, budget in cases
+    ]
+    return "\n\n".join(
+        (
+            f"## Calendars: N = {events} events",
+            _table(
+                (
+                    "case",
+                    "mailboxes",
+                    "budget per mailbox",
+                    "requests per mailbox",
+                    "writes, all mailboxes",
+                    "requests to the source",
+                ),
+                rows,
+            ),
+            f"In the first mirror a mailbox takes part in {_limited(counted['firstMirror']['callsTouchingAMailbox'])} HTTP "
+            f"calls. The last three rows are of a series that takes place daily, in a window of {counted['days']} days. Nobody "
+            "was sent a mail in any of these nights.",
         )
     )
 

@@ -226,7 +226,7 @@ async def test_nothing_changed_costs_nothing_and_a_look_one_request(world: Watch
 
 async def test_one_moved_occurrence_costs_one_write_in_each_mailbox() -> None:
     world = Watched()
-    users = world.hire_many(30)
+    users = world.hire_many(30)  # the benchmarks count it for 200
     series = world.book("Series", "2026-11-03T09:00:00", zone=BERLIN, recurrence=weekly("2026-11-03", "tuesday"))
     await world.mirror(events={"days_ahead": 40})
     await world.good()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sync_core.errors import ConflictError, TransientError
-from sync_core.ports import AllOf, Compare, Condition, Entity, Insert, Put, Remove, Replace, Row, Scalar, Write
+from sync_core.ports import AllOf, Compare, Condition, Entity, Insert, Merge, Put, Remove, Replace, Row, Scalar, Write
 from sync_core.state.rows import check_condition, check_key, check_writes, plain_values
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PAGE_SIZE = 1000  # the most that one answer holds
 Answer = TypeVar("Answer")
 _KEYS = ("PartitionKey", "RowKey")
 _CONFLICTS = {"EntityAlreadyExists", "UpdateConditionNotSatisfied", "ConditionNotMet", "ResourceNotFound", "EntityNotFound"}
-_REPEATED = frozenset(["GET", "PUT", "DELETE", "POST"])  # `commit` tells what a repeated write may do
+_REPEATED = frozenset(["GET", "PUT", "PATCH", "DELETE", "POST"])  # `commit` tells what a repeated write may do
 _GONE = {"ResourceNotFound", "EntityNotFound"}
 
 
@@ -49,12 +49,14 @@ class AzureTables:
         if service:
             await service.close()
 
-    async def get(self, table: str, partition: str, row: str) -> Entity | None:
+    async def get(self, table: str, partition: str, row: str, *, select: Sequence[str] | None = None) -> Entity | None:
         """See Tables."""
         check_key(partition)
         check_key(row)
         try:
-            found = await self._call(table, "get", lambda client, call: client.get_entity(partition, row, **call))
+            found = await self._call(
+                table, "get", lambda client, call: client.get_entity(partition, row, select=_with_keys(select), **call)
+            )
         except _Refused as refused:
             if refused.code in _GONE or refused.code == "TableNotFound":
                 return None
@@ -138,7 +140,7 @@ class AzureTables:
         self, table: str, operation: str, query: _Query, select: Sequence[str] | None, limit: int | None
     ) -> AsyncIterator[Entity]:
         size = PAGE_SIZE if limit is None else min(limit, PAGE_SIZE)
-        call: dict[str, Any] = {"results_per_page": size, "select": None if select is None else [*_KEYS, *select]}
+        call: dict[str, Any] = {"results_per_page": size, "select": _with_keys(select)}
         call |= self._options(table, operation)
         client = await self._client(table)
         rows = client.query_entities(str(query), parameters=query.parameters, **call) if query else client.list_entities(**call)
@@ -279,7 +281,9 @@ async def _next(pages: AsyncIterator[AsyncIterator[Any]]) -> list[Any] | None:
     return [row async for row in page]
 
 
-async def _single(client: TableClient, partition: str, write: Insert | Put | Remove, call: dict[str, Any]) -> Mapping[str, Any]:
+async def _single(
+    client: TableClient, partition: str, write: Insert | Put | Merge | Remove, call: dict[str, Any]
+) -> Mapping[str, Any]:
     from azure.data.tables import UpdateMode
 
     match write:
@@ -287,9 +291,15 @@ async def _single(client: TableClient, partition: str, write: Insert | Put | Rem
             return await client.create_entity(_stored(partition, row, values), response_preference="return-no-content", **call)
         case Put(row, values):
             return await client.upsert_entity(_stored(partition, row, values), mode=UpdateMode.REPLACE, **call)
+        case Merge(row, values):
+            return await client.upsert_entity(_stored(partition, row, values), mode=UpdateMode.MERGE, **call)
         case Remove(row):
             await client.delete_entity(partition, row, **call)
             return {}
+
+
+def _with_keys(select: Sequence[str] | None) -> list[str] | None:
+    return None if select is None else [*_KEYS, *select]
 
 
 def _operation(partition: str, write: Write) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -301,6 +311,8 @@ def _operation(partition: str, write: Write) -> tuple[str, dict[str, Any], dict[
             return "create", _stored(partition, row, values), {"response_preference": "return-no-content"}
         case Put(row, values):
             return "upsert", _stored(partition, row, values), {"mode": UpdateMode.REPLACE}
+        case Merge(row, values):
+            return "upsert", _stored(partition, row, values), {"mode": UpdateMode.MERGE}
         case Replace(row, values, etag):
             condition = {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified}
             return "update", _stored(partition, row, values), condition

@@ -193,8 +193,8 @@ DATA_MAP: tuple[Stored, ...] = (
         CACHE,
         NOBODY,
         Category.ID,
-        _PAGES,
-        _SEALED_PAGES,
+        {**dict.fromkeys(("Head", "Bucket*"), Category.CONTENT), **_plain(names.READ_AT)},
+        frozenset({"Head", "Bucket*"}),
     ),
     Stored(
         names.RUNS,

@@ -157,7 +157,7 @@ async def _delete(mailboxes: Mailboxes, replica: Replica, ids: Sequence[str]) ->
 
 async def _ledger(ledgers: LedgerStore, replica: Replica) -> Ledger | None:
     """The whole ledger; None when it cannot be relied on."""
-    ledger = await ledgers.open(replica.mailbox) if replica.folder_id and not replica.dirty else None
+    ledger = await ledgers.open(replica.mailbox, along=True) if replica.folder_id and not replica.dirty else None
     if ledger is None or ledger.head.folder_id != replica.folder_id or replica.left_folder:
         return None
     try:

@@ -161,7 +161,7 @@ async def _photos(task: Task) -> list[dict[str, str]]:
 
 
 async def _holds(ledgers: LedgerStore, mailbox: str, subject: Subject) -> bool:
-    ledger = await ledgers.open(mailbox)
+    ledger = await ledgers.open(mailbox, along=True)
     if ledger is None:
         return False
     try:

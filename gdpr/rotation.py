@@ -18,7 +18,7 @@ from sync_core.engine.context import Context
 from sync_core.errors import ConflictError, InputError, LostPagesError
 from sync_core.ports import Entity, Put, Remove, Replace, Scalar, Sealer, Tables
 from sync_core.state import pages
-from sync_core.state.names import ANSWERS, CACHES, READ_AT, TENANTS, partitions_of
+from sync_core.state.names import ANSWERS, CACHES, LEDGERS, READ_AT, TENANTS, partitions_of
 
 SPREAD = timedelta(minutes=20)
 """How long a process may not know of a new key: longer than the keyring keeps what it has read."""
@@ -94,7 +94,7 @@ async def _rows(tables: Tables, table: str, tenant: str) -> AsyncIterator[Entity
 async def _seal_anew(tables: Tables, sealer: Sealer, table: str, entity: Entity) -> bool:
     """One row; returns whether it was written. Its other values, the age of its content among them, stay."""
     values: dict[str, Scalar | None] = dict(entity.values)
-    if table in CACHES:
+    if table in CACHES and table != LEDGERS:
         first, read_at = entity.values.get("Page0"), entity.values.get(READ_AT)
         if not isinstance(first, bytes) or sealer.is_current(first):
             return False
@@ -113,7 +113,7 @@ async def _seal_anew(tables: Tables, sealer: Sealer, table: str, entity: Entity)
 
 
 def _is_stale(sealer: Sealer, value: object) -> bool:
-    return isinstance(value, bytes) and not sealer.is_current(value)
+    return isinstance(value, bytes) and value != b"" and not sealer.is_current(value)
 
 
 def _is_sealed(table: str, name: str) -> bool:

@@ -18,6 +18,7 @@ from sync_core.ports import (
     Entity,
     Insert,
     Keyring,
+    Merge,
     Put,
     Remove,
     Replace,
@@ -53,9 +54,9 @@ class SealedTables:
         if closing is not None:
             await closing()
 
-    async def get(self, table: str, partition: str, row: str) -> Entity | None:
+    async def get(self, table: str, partition: str, row: str, *, select: Sequence[str] | None = None) -> Entity | None:
         """See Tables. Raises LostPagesError when a value cannot be opened."""
-        entity = await self.beneath.get(table, partition, row)
+        entity = await self.beneath.get(table, partition, row, select=select)
         return None if entity is None else await self._opened(table, entity)
 
     async def query(
@@ -124,7 +125,7 @@ def place(table: str, partition: str, row: str, name: str) -> str:
     return f"{table}|{partition}|{row}|{name}"
 
 
-def _sealed(sealer: Sealer, table: str, partition: str, write: Insert | Put | Replace, names: frozenset[str]) -> Write:
+def _sealed(sealer: Sealer, table: str, partition: str, write: Insert | Put | Merge | Replace, names: frozenset[str]) -> Write:
     values: Row = {
         name: _seal(sealer, place(table, partition, write.row, name), value) if name in names and value is not None else value
         for name, value in write.values.items()

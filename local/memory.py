@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from cloud.queues import encode
 from sync_core.errors import ConflictError, NotFoundError
-from sync_core.ports import Clock, Condition, Entity, Insert, Remove, Replace, Scalar, Write
+from sync_core.ports import Clock, Condition, Entity, Insert, Merge, Remove, Replace, Scalar, Write
 from sync_core.state.rows import check_condition, check_key, check_writes, matches, plain_values
 
 Hook = Callable[[str, str, str], Awaitable[None]]
@@ -53,13 +53,13 @@ class MemoryTables:
         self._tables: dict[str, dict[str, _Partition]] = {}
         self._versions = itertools.count(1)
 
-    async def get(self, table: str, partition: str, row: str) -> Entity | None:
+    async def get(self, table: str, partition: str, row: str, *, select: Sequence[str] | None = None) -> Entity | None:
         """See Tables."""
         check_key(partition)
         check_key(row)
         await self._before("get", table)
         found = self._tables.get(table, {}).get(partition, _Partition()).rows.get(row)
-        entity = Entity(partition, row, dict(found.values), found.etag) if found else None
+        entity = Entity(partition, row, _selected(found.values, select), found.etag) if found else None
         await self.hook("after", "get", table)
         return entity
 
@@ -131,7 +131,8 @@ class MemoryTables:
                 etags.append("")
             else:
                 etags.append(f'W/"{next(self._versions)}"')
-                held.write(write.row, _Stored(values, etags[-1]))
+                before = held.rows.get(write.row) if isinstance(write, Merge) else None
+                held.write(write.row, _Stored({**before.values, **values} if before else values, etags[-1]))
         if not held.rows:
             del partitions[partition]
         return etags

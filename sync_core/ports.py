@@ -49,6 +49,14 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """Write these values of a row and leave its others as they are; a row that does not exist is made."""
+
+    row: str
+    values: Row
+
+
+@dataclass(frozen=True, slots=True)
 class Replace:
     """Replace all of a row that must still carry `etag`."""
 
@@ -64,7 +72,7 @@ class Remove:
     row: str
 
 
-Write = Insert | Put | Replace | Remove
+Write = Insert | Put | Merge | Replace | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +108,8 @@ class Tables(Protocol):
     Naive datetimes are refused; datetimes come back in UTC. Integers are 64 bits wide.
     """
 
-    async def get(self, table: str, partition: str, row: str) -> Entity | None:
-        """The row, or None."""
+    async def get(self, table: str, partition: str, row: str, *, select: Sequence[str] | None = None) -> Entity | None:
+        """The row, or None. With `select`, only these of its values."""
 
     def query(
         self,

@@ -27,7 +27,7 @@ from sync_core.marks import item_mark
 from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica, Update
 from sync_core.photos import steps as photo_steps
 from sync_core.policies import NOTES
-from sync_core.state.ledgers import Ledger, repack
+from sync_core.state.ledgers import IN_ROW, Ledger, repack
 from sync_core.state.refusals import Refusals
 from sync_core.state.runs import Check
 from sync_core.state.snapshots import SnapshotHead
@@ -62,7 +62,10 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     due = check is not Check.DUE or replica.due is None or replica.due <= now
     due = due or (work.policies.look_first and replica.applied != snapshot.digest)
     refusals = await work.refusals.load(replica.mailbox) if work.policies.respect_deletions else None
-    ledger = await work.ledgers.open(replica.mailbox) if replica.folder_id and not must_list else None
+    ledger = None
+    if replica.folder_id and not must_list:
+        along = replica.applied != snapshot.digest and len(snapshot.digests) <= IN_ROW
+        ledger = await work.ledgers.open(replica.mailbox, along=along)
     if ledger is not None and ledger.head.folder_id != replica.folder_id:
         ledger = None
     if ledger is not None and due and not await _still_good(work, replica, ledger, now):
@@ -137,7 +140,7 @@ async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusal
     known: Mapping[str, Held] = {}
     clean: Collection[str] = ()
     served_before = replica.folder_id != "" or replica.left_folder != ""
-    previous = await work.ledgers.open(mailbox) if served_before else None
+    previous = await work.ledgers.open(mailbox, along=True) if served_before else None
     if previous is not None and folder.folder_id == previous.head.folder_id:
         try:
             await work.ledgers.load(mailbox, previous)

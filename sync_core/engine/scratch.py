@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from sync_core.errors import ConflictError
-from sync_core.ports import Condition, Entity, Insert, Remove, Replace, Tables, Write
+from sync_core.ports import Condition, Entity, Insert, Merge, Remove, Replace, Tables, Write
 from sync_core.state.rows import check_writes, matches, plain_values
 
 Place = tuple[str, str]  # partition and row: the order of a table
@@ -20,12 +20,13 @@ class Scratch(Tables):
         self._written: dict[str, dict[Place, Entity | None]] = {}
         self._versions = 0
 
-    async def get(self, table: str, partition: str, row: str) -> Entity | None:
+    async def get(self, table: str, partition: str, row: str, *, select: Sequence[str] | None = None) -> Entity | None:
         """See Tables."""
         written = self._written.get(table, {})
         if (partition, row) in written:
-            return written[partition, row]
-        return await self._below.get(table, partition, row)
+            entity = written[partition, row]
+            return None if entity is None else _selected(entity, select)
+        return await self._below.get(table, partition, row, select=select)
 
     async def query(
         self,
@@ -74,23 +75,27 @@ class Scratch(Tables):
     async def commit(self, table: str, partition: str, writes: Sequence[Write]) -> list[str]:
         """See Tables."""
         check_writes(partition, writes)
+        entities: list[Entity | None] = []
         for write in writes:
-            found = await self.get(table, partition, write.row) if isinstance(write, Insert | Replace) else None
+            found = await self.get(table, partition, write.row) if isinstance(write, Insert | Merge | Replace) else None
             if isinstance(write, Insert) and found is not None:
                 raise ConflictError("the row exists")
             if isinstance(write, Replace) and (found is None or found.etag != write.etag):
                 raise ConflictError("the row has changed")
-        entities = [self._entity(partition, write) for write in writes]
+            entities.append(self._entity(partition, write, found))
         written = self._written.setdefault(table, {})
         for write, entity in zip(writes, entities, strict=True):
             written[partition, write.row] = entity
         return [entity.etag if entity is not None else "" for entity in entities]
 
-    def _entity(self, partition: str, write: Write) -> Entity | None:
+    def _entity(self, partition: str, write: Write, found: Entity | None) -> Entity | None:
         if isinstance(write, Remove):
             return None
         self._versions += 1
-        return Entity(partition, write.row, plain_values(partition, write.row, write.values), f"scratch {self._versions}")
+        values = plain_values(partition, write.row, write.values)
+        if isinstance(write, Merge) and found is not None:
+            values = {**found.values, **values}
+        return Entity(partition, write.row, values, f"scratch {self._versions}")
 
 
 async def _laid_over(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sync_core.ports import AllOf, AnyOf, Compare, Condition, Insert, Put, Remove, Replace, Row, Scalar, Write
+from sync_core.ports import AllOf, AnyOf, Compare, Condition, Insert, Merge, Put, Remove, Replace, Row, Scalar, Write
 
 MOST_WRITES = 100
 MOST_BYTES = 4 * 1024 * 1024 - 64 * 1024  # of one transaction's payload, less the frame around it
@@ -81,7 +81,7 @@ def payload(write: Write) -> int:
     match write:
         case Remove(row):
             return _PART + len(row)
-        case Insert(row, values) | Put(row, values) | Replace(row, values):
+        case Insert(row, values) | Put(row, values) | Merge(row, values) | Replace(row, values):
             return _PART + len(row) + sum(2 * len(name) + 40 + _encoded(value) for name, value in values.items())
 
 

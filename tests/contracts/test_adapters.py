@@ -14,7 +14,7 @@ from cloud.queues import AzureQueues
 from cloud.tables import AzureTables
 from local.azurite import Azurite
 from sync_core.errors import ConflictError, TransientError
-from sync_core.ports import Insert, Put, Remove, Replace, Write
+from sync_core.ports import Insert, Merge, Put, Remove, Replace, Write
 
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
@@ -179,14 +179,14 @@ async def test_a_conditional_write_whose_answer_was_lost_does_not_conflict_with_
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("reset", [True, False])
-@pytest.mark.parametrize("rows", ["r", "rs"])
+@pytest.mark.parametrize(("rows", "kind"), [("r", Put), ("rs", Put), ("r", Merge)])
 async def test_an_unconditional_write_is_repeated_when_its_answer_is_lost(
-    azurite: Azurite, unique: Callable[[str], str], rows: str, reset: bool
+    azurite: Azurite, unique: Callable[[str], str], rows: str, kind: type[Put | Merge], reset: bool
 ) -> None:
     table = unique("t")
     setup = AzureTables(connection_string=azurite.connection_string)
     await setup.commit(table, "p", [Put("there", {})])
     async with losing_the_first_answer(azurite, reset=reset) as tables:
-        etags = await tables.commit(table, "p", [Put(row, {"A": 1}) for row in rows])
+        etags = await tables.commit(table, "p", [kind(row, {"A": 1}) for row in rows])
     assert [entity.etag async for entity in setup.query(table, "p", end="t")] == etags
     await setup.close()

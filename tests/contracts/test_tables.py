@@ -13,7 +13,7 @@ from local.azurite import Azurite
 from local.memory import MemoryTables
 from sync_core.engine.scratch import Scratch
 from sync_core.errors import ConflictError
-from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Insert, Put, Remove, Replace, Scalar, Tables, Write
+from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Insert, Merge, Put, Remove, Replace, Scalar, Tables, Write
 from sync_core.state.rows import grouped
 
 # aiohttp warns of bodies above 1 MiB, which a transaction may have
@@ -162,6 +162,7 @@ async def test_select_brings_only_what_was_asked_for(tables: Tables, table: str)
     for select, expected in cases:
         [entity] = [entity async for entity in tables.query(table, "p", select=select)]
         assert entity == Entity("p", "r", expected, etag)
+        assert await tables.get(table, "p", "r", select=select) == entity
 
 
 async def test_more_than_one_page(tables: Tables, table: str) -> None:
@@ -280,6 +281,17 @@ async def test_replace_replaces_all_of_a_row(tables: Tables, table: str) -> None
     assert (await one(tables, table)).values == {"B": 3}
     etags = await tables.commit(table, "p", [Replace("r", {"C": 3}, etag), Put("s", {})])
     assert (await one(tables, table)) == Entity("p", "r", {"C": 3}, etags[0])
+
+
+@pytest.mark.parametrize("others", [[], [Put("other", {"A": 1})]], ids=["alone", "with others"])
+async def test_a_merge_leaves_a_rows_other_values_as_they_are(tables: Tables, table: str, others: list[Put]) -> None:
+    [first] = await tables.commit(table, "p", [Insert("r", {"A": 1, "B": b"2", "C": AT})])
+    [etag, *_] = await tables.commit(table, "p", [Merge("r", {"B": b"", "C": None, "D": 4}), *others])
+    assert await one(tables, table) == Entity("p", "r", {"A": 1, "B": b"", "C": AT, "D": 4}, etag)
+    with pytest.raises(ConflictError):
+        await tables.commit(table, "p", [*others, Replace("r", {}, first)])
+    [etag, *_] = await tables.commit(table, "p", [Merge("new", {"A": 1}), *others])
+    assert await one(tables, table, "new") == Entity("p", "new", {"A": 1}, etag)
 
 
 async def test_removing_what_is_missing_is_no_error(tables: Tables, table: str) -> None:

@@ -38,8 +38,8 @@ class ReadOnlyTables:
     def __init__(self, world: World) -> None:
         self._tables = world.tables
 
-    async def get(self, table: str, partition: str, row: str) -> Entity | None:
-        return await self._tables.get(table, partition, row)
+    async def get(self, table: str, partition: str, row: str, **options: Any) -> Entity | None:
+        return await self._tables.get(table, partition, row, **options)
 
     def query(self, table: str, partition: str, **options: Any) -> AsyncIterator[Entity]:
         return self._tables.query(table, partition, **options)

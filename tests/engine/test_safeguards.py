@@ -13,7 +13,7 @@ from sync_core.engine import runs
 from sync_core.errors import LostPagesError, Reason
 from sync_core.messages import SyncChunk, as_dict
 from sync_core.model import Replica, RunState
-from sync_core.ports import Remove
+from sync_core.ports import Put, Remove, Write
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import CACHES, LEDGERS, READ_AT, SNAPSHOTS, SOURCES, partition
 from sync_core.state.replicas import all_replicas
@@ -110,10 +110,15 @@ async def test_a_mailbox_s_own_brake_holds_its_deletions_until_they_are_released
 
 
 async def drop_pages(world: World, table: str, source: str) -> int:
-    """Lose every row of a partition but the heads."""
-    rows = [entity.row async for entity in world.tables.query(table, source) if not entity.row.endswith("head")]
-    await world.tables.commit(table, source, [Remove(row) for row in rows])
-    return len(rows)
+    """Lose everything in a partition but the heads."""
+    lost: list[Write] = []
+    async for entity in world.tables.query(table, source):
+        if table == LEDGERS:
+            lost.append(Put(entity.row, {name: value for name, value in entity.values.items() if "Bucket" not in name}))
+        elif not entity.row.endswith("head"):
+            lost.append(Remove(entity.row))
+    await world.tables.commit(table, source, lost)
+    return len(lost)
 
 
 @pytest.mark.parametrize("table", CACHES)

@@ -144,8 +144,11 @@ def with_international_phones(person: Mapping[str, Any], default_country: str | 
     }
 
 
-def value_of(field: str, texts: Iterable[str | None], *, country: str | None, phones_as_is: bool = False) -> Any:
-    """What a field holds that is fed with these texts (not the address): the first of them, or as many as it takes."""
+def value_of(field: str, texts: Iterable[str | None], *, country: str | None, phones_as_is: bool) -> Any:
+    """What a field holds that is fed with these texts (not the address): the first of them, or as many as it takes.
+
+    `country` reads the phone numbers, unless they stay as they are.
+    """
     found = [text for text in texts if text]
     match field:
         case "mobilePhone" | "businessPhones":
@@ -163,7 +166,9 @@ def value_of(field: str, texts: Iterable[str | None], *, country: str | None, ph
 
 def blank(field: str) -> Any:
     """What an empty field holds."""
-    return dict.fromkeys(_ADDRESS) if field == "businessAddress" else value_of(field, (), country=None)
+    if field == "businessAddress":
+        return dict.fromkeys(_ADDRESS)
+    return value_of(field, (), country=None, phones_as_is=True)  # pragma: no mutate (there is no number to read)
 
 
 def canonical(field: str, value: Any) -> bytes:

@@ -110,7 +110,7 @@ class Fields(_Strict):
                 ("mobilePhone", [person.get("mobilePhone")]),
                 ("businessPhones", person.get("businessPhones") or ()),
             ):
-                shaped[name] = value_of(name, value, country=country, phones_as_is=True)
+                shaped[name] = value_of(name, value, country=None, phones_as_is=True)
         given, surname = contact["givenName"], contact["surname"]
         if self.names != "as_is" and given and surname:
             shaped["displayName"] = f"{given} {surname}" if self.names == "given_surname" else f"{surname}, {given}"
@@ -125,7 +125,9 @@ class Fields(_Strict):
 
     def _policy(self, name: str) -> str:
         rule = self.rules.get(name)
-        return rule.policy if rule is not None else "overwrite" if name in OWNED_FIELDS else "leave"
+        if rule is not None:
+            return rule.policy
+        return "overwrite" if name in OWNED_FIELDS else "leave"
 
 
 def _problem(name: str, rule: FieldRule) -> str:

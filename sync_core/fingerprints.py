@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -76,16 +76,15 @@ class Fingerprinter:
         ours, theirs = self._tags(one), self._tags(other)
         if ours is None or theirs is None:
             return None
-        pairs = zip((*self._all, PHOTO), ours, theirs, strict=True)
-        return tuple(name for name, tag, their_tag in pairs if tag != their_tag)
+        return tuple(name for name, tag, their_tag in self._pairs(ours, theirs) if tag != their_tag)
 
     def edited(self, written: str | None, found: str) -> tuple[str, ...]:
         """The fields (never the photo) that differ between what was `written` and what was `found`, of those owned both times."""
         before, after = self._tags(written), self._tags(found)
         if before is None or after is None:
             return ()
-        pairs = zip(self._all, before[:-1], after[:-1], strict=True)
-        return tuple(name for name, tag, found_tag in pairs if tag != found_tag and _NEUTRAL not in (tag, found_tag))
+        pairs = self._pairs(before, after)
+        return tuple(name for name, one, two in pairs if one != two and _NEUTRAL not in (one, two) and name != PHOTO)
 
     def is_blank(self, fingerprint: str, name: str) -> bool:
         """Whether the item is known to have nothing in this field."""
@@ -100,8 +99,7 @@ class Fingerprinter:
         ours, theirs = self._tags(fingerprint), self._tags(other)
         if ours is None or theirs is None:
             raise ValueError("cannot combine a fingerprint that is not known")
-        pairs = zip((*self._all, PHOTO), ours, theirs, strict=True)
-        return self._text([their if name in names else tag for name, tag, their in pairs])
+        return self._text([their if name in names else tag for name, tag, their in self._pairs(ours, theirs)])
 
     def _tags_of(self, fields: Mapping[str, Any]) -> list[bytes]:
         tags = self._blank.copy()
@@ -118,6 +116,9 @@ class Fingerprinter:
         tag.update(photo.encode())
         return tag.digest()
 
+    def _pairs(self, one: list[bytes], other: list[bytes]) -> Iterable[tuple[str, bytes, bytes]]:
+        return zip((*self._all, PHOTO), one, other, strict=True)  # pragma: no mutate (`_tags` has one for each)
+
     def _padded(self, tags: list[bytes]) -> list[bytes]:
         return tags + [_NEUTRAL] * (len(self._all) - len(tags))
 
@@ -132,7 +133,7 @@ class Fingerprinter:
             return None
         text = fingerprint[len(self._prefix) :]
         try:
-            tags = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            tags = urlsafe_b64decode(text + "===")  # it takes as many as there should be
         except (binascii.Error, ValueError):
             return None
         most = (len(self._all) + 1) * _TAG

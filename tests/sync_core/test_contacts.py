@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sync_core import marks
 from sync_core.contacts import OWNED_FIELDS, canonical, contact_of, item_of, key_of, with_international_phones
 from sync_core.directory import merge
+from sync_core.model import Item
 from tests.sync_core.people import ANNA, FINGERPRINTER, odd_address, odd_phone, odd_text, users
 
 EMPTY_ADDRESS = {"street": None, "city": None, "state": None, "postalCode": None, "countryOrRegion": None}
@@ -212,6 +213,15 @@ def test_an_item_carries_the_contact_and_both_marks() -> None:
             {"id": marks.FINGERPRINT_PROPERTY, "value": item.fingerprint},
         ],
     }
+
+
+def test_an_item_knows_its_photo_and_what_it_was_made_of() -> None:
+    def made(**more: Any) -> Item:
+        return item_of(ANNA, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country=None, **more)
+
+    assert (made().photo, made().made_of) == (None, "")
+    assert (made(photo=("", "")).photo, made(photo=("7", "abc"), made_of="all that").photo) == ("", "7:abc")
+    assert made(made_of="all that").made_of == "all that"
 
 
 def test_the_default_country_reaches_the_item() -> None:

@@ -42,6 +42,9 @@ def shaped(fields: dict[str, Any], person: dict[str, Any] = PERSON) -> dict[str,
     return body
 
 
+NAMES = ("displayName", "givenName", "surname")
+
+
 def rule(name: str, **values: Any) -> dict[str, Any]:
     return {"rules": {name: values}}
 
@@ -127,6 +130,10 @@ def test_any_attribute_of_a_person_can_feed_a_text() -> None:
         parse(Fields, rule("businessPhones", source=name))
 
 
+BLOCK = "our text stands in a block of its own beside the user's notes"
+MADE = "Exchange always makes a name from what there is"
+
+
 # --- clear errors -------------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +150,7 @@ def test_any_attribute_of_a_person_can_feed_a_text() -> None:
         (rule("jobTitle", source="city", constant="A"), "rules.jobTitle", "not both"),
         (rule("jobTitle", policy="clear", constant="A"), "rules.jobTitle", "neither source nor constant"),
         (rule("jobTitle", policy="leave", source="city"), "rules.jobTitle", 'with the policy "leave"'),
-        (rule("jobTitle", constant=["A"]), "rules", "jobTitle takes one constant"),
+        (rule("jobTitle", constant=["A"]), "rules", "jobTitle takes one constant, not a list"),
         (rule("jobTitle", constant=" "), "rules.jobTitle.constant", "1 to 255 characters"),
         (rule("categories", constant=[]), "rules.categories.constant", "1 to 20 texts"),
         (rule("categories", constant=["A"] * 21), "rules.categories.constant", "1 to 20 texts"),
@@ -152,8 +159,10 @@ def test_any_attribute_of_a_person_can_feed_a_text() -> None:
         (rule("emailAddresses", constant="nobody"), "rules", "emailAddresses takes e-mail addresses"),
         (rule("businessAddress", source="city"), "rules", "businessAddress takes neither"),
         (rule("categories"), "rules", "categories needs a source or a constant"),
-        (rule("personalNotes", policy="fill", constant="A"), "rules", "personalNotes cannot be filled"),
-        (rule("displayName", policy="clear"), "rules", "displayName cannot be cleared"),
+        (rule("categories", policy="fill"), "rules", "categories needs a source or a constant"),
+        (rule("personalNotes", policy="fill", constant="A"), "rules", f"personalNotes cannot be filled: {BLOCK}"),
+        (rule("displayName", policy="clear"), "rules", "displayName cannot be cleared: Exchange would make it anew"),
+        *((rule(name, policy="fill"), "rules", f"{name} cannot be filled: {MADE}") for name in NAMES),
         (rule("displayName", policy="leave"), "rules", "all three or none"),
         ({"rules": {name: {"policy": "leave"} for name in OWNED_FIELDS}}, "rules", "leave nothing to write"),
     ],
@@ -165,8 +174,26 @@ def test_what_does_not_fit_is_named(fields: dict[str, Any], place: str, words: s
     assert words in str(caught.value)
 
 
+def test_addresses_can_be_constants() -> None:
+    assert shaped(rule("emailAddresses", constant=["desk@example.com"]))["emailAddresses"][0]["address"] == "desk@example.com"
+
+
+def test_what_feeds_a_number_and_is_not_there_leaves_none() -> None:
+    found = shaped(
+        {"rules": {"mobilePhone": {"source": "extensionAttribute1"}, "businessPhones": {"source": "extensionAttribute1"}}}
+    )
+    assert (found["mobilePhone"], found["businessPhones"]) == (None, [])
+
+
+def test_the_default_country_reads_what_feeds_a_number() -> None:
+    rules = parse(Fields, rule("mobilePhone", source="extensionAttribute1"))
+    person = {"id": "1", "displayName": "A", "extensionAttribute1": "030 123456"}
+    item = item_of(person, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country="DE", fields=rules)
+    assert orjson.loads(item.body)["mobilePhone"] == "+4930123456"
+
+
 def test_the_three_names_can_be_left_together() -> None:
-    left = {name: {"policy": "leave"} for name in ("displayName", "givenName", "surname")}
+    left = {name: {"policy": "leave"} for name in NAMES}
     assert len(parse(Fields, {"rules": left}).owned) == len(OWNED_FIELDS) - 3
     everything = {name: {"policy": "leave"} for name in OWNED_FIELDS} | {"categories": {"constant": "A"}}
     assert parse(Fields, {"rules": everything}).owned == ("categories",)

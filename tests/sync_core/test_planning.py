@@ -290,6 +290,14 @@ def test_what_an_item_really_holds() -> None:
     assert compare_fields(SeenItem("1", "folder", "", ours(A), None, {}), FINGERPRINTER) == Held("1", FINGERPRINTER.of({}))
 
 
+def test_what_the_user_edited_is_what_differs_from_the_item_s_own_mark() -> None:
+    written = FINGERPRINTER.of({"displayName": "Anna", "jobTitle": "Clerk"}, photo="abc")
+    item = SeenItem("1", "folder", "", ours(A), written, {"displayName": "Anna", "jobTitle": "Head"})
+    found = FINGERPRINTER.of({"displayName": "Anna", "jobTitle": "Head"}, photo="abc")  # the mark alone tells of photos
+    assert compare_fields(item, FINGERPRINTER) == Held("1", found)
+    assert compare_fields(item, FINGERPRINTER, keep_edits=True) == Held("1", found, ("jobTitle",))
+
+
 # --- changes -----------------------------------------------------------------------------------------------------------
 
 HELD = {A: Held("1", KNOWN), B: Held("2", KNOWN), C: Held("3", "")}
@@ -313,6 +321,19 @@ def test_what_changes_mean() -> None:
 def test_our_own_echo_and_a_bumped_change_key_are_no_findings() -> None:
     findings = judge_changes([changed("1", "Anna"), changed("2", " Anna ")], HELD, FINGERPRINTER)
     assert (findings.edited, findings.left, findings.unknown) == ({}, {}, [])
+
+
+def test_edits_are_kept_with_those_there_were() -> None:
+    written = FINGERPRINTER.of({"displayName": "Anna", "jobTitle": "Clerk"}, photo="abc")
+    held = {A: Held("1", written, ("department",)), B: Held("2", written)}
+    changes = [ItemChange(item_id, removed=False, fields={"displayName": "Ann", "jobTitle": "Head"}) for item_id in "12"]
+    found = FINGERPRINTER.of({"displayName": "Ann", "jobTitle": "Head"}, photo="abc")
+    findings = judge_changes(changes, held, FINGERPRINTER, keep_edits=True)
+    assert findings.edited == {
+        A: Held("1", found, ("department", "displayName", "jobTitle")),
+        B: Held("2", found, ("displayName", "jobTitle")),
+    }
+    assert judge_changes(changes, held, FINGERPRINTER).edited == {A: Held("1", found), B: Held("2", found)}
 
 
 def test_content_that_was_unclear_becomes_known() -> None:

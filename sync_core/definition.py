@@ -314,10 +314,11 @@ def parse(model: type[Model], value: object) -> Model:
 
 def problems_in(error: ValidationError) -> list[tuple[str, str]]:
     """Every wrong field by its path, and what is wrong with it; nothing of what was sent."""
-    return [
-        (_path(found["loc"]), found["msg"].removeprefix("Value error, "))
-        for found in error.errors(include_url=False, include_input=False)
-    ]
+    wrong = error.errors(include_url=False, include_input=False)
+    within = {found["loc"][:depth] for found in wrong for depth in range(len(found["loc"]))}
+    # a list whose only entry is wrong would be called too short as well
+    told = (found for found in wrong if found["type"] != "too_short" or found["loc"] not in within)
+    return [(_path(found["loc"]), found["msg"].removeprefix("Value error, ")) for found in told]
 
 
 def _path(parts: Sequence[int | str]) -> str:

@@ -34,6 +34,10 @@ _MARGIN = timedelta(days=2)  # whole days reach over the window's edges in some 
 _AHEAD = timedelta(days=8)  # one more than a delta lives
 _DELTA_LIVES = timedelta(days=7)
 _ORIGIN, _UID = "origin", "uid"
+_UNREADABLE = {
+    Reason.OUT_OF_SCOPE: "the mailbox is outside the app's access scope, or Calendars.ReadWrite is missing",
+    Reason.NO_MAILBOX: "the user has no mailbox in Exchange Online",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,8 @@ class CalendarEvents(Source):
         except MailboxGoneError:
             raise SourceError(await self._why_gone()) from None
         except MailboxError as error:
-            if error.reason is Reason.OUT_OF_SCOPE:
-                raise SourceError("the mailbox is outside the app's access scope, or Calendars.ReadWrite is missing") from None
+            if error.reason in _UNREADABLE:
+                raise SourceError(_UNREADABLE[error.reason]) from None
             raise
         finally:
             self._reading.spent.add(calendars.spent)

@@ -139,19 +139,21 @@ async def _lay_down(context: Context) -> None:
     source = SourceStore(tables, keys, TENANT, USERS)
     pages = await source.write_all("g", {key: orjson.dumps(user) for key, user in users.items()}, count, read_at=now)
     await source.flip(SourceHead(pages, PEOPLE, now, "link", "asked"), "")
-    spread: list[dict[str, Item]] = [{} for _ in range(count)]
+    spread: dict[int, dict[str, Item]] = {number: {} for number in range(count)}
     for key, user in users.items():
         body = {"displayName": user["displayName"], "emailAddresses": [{"address": user["mail"]}]}
         item = Item(f"u:{key}", "abc.1." + "f" * 60, orjson.dumps(body))
         spread[buckets.bucket_of(item.key, count)][item.key] = item
     snapshots = SnapshotStore(tables, keys.sealer, TENANT, SYNC)
-    head = await snapshots.write("g", spread, made_from="x", owned=definition.fields.owned, read_at=now, previous_etag="")
+    head = await snapshots.write(
+        "g", spread, count=PEOPLE, made_from="x", owned=definition.fields.owned, read_at=now, previous_etag=""
+    )
     ledgers = LedgerStore(tables, keys.sealer, TENANT, SYNC)
     for number in range(MAILBOXES):
         mailbox = person_id(number)
         replica = Replica(mailbox, folder_id="folder", folder_name="Colleagues", applied=head.digest, due=now)
         await register.insert_replicas(tables, TENANT, SYNC, [replica])
-        held = {key: Held("AAkALg" + "x" * 120, item.fingerprint) for page in spread for key, item in page.items()}
+        held = {key: Held("AAkALg" + "x" * 120, item.fingerprint) for page in spread.values() for key, item in page.items()}
         ledger = Ledger.of(held, count, folder_id="folder", now=now)
         ledger.head.digests = list(head.digests)
         await ledgers.save(mailbox, ledger)

@@ -70,7 +70,7 @@ def map_people() -> dict[str, Any]:
     from sync_core.directory import merge
     from sync_core.fields import Fields
     from sync_core.fingerprints import Fingerprinter
-    from sync_core.merging import Person, merge_people
+    from sync_core.merging import Person, address_of, group_people, merged
     from sync_core.selection import Selection, compiled
 
     users = [merge(None, raw) for raw in directory(PEOPLE, PEOPLE // 2)]
@@ -88,10 +88,13 @@ def map_people() -> dict[str, Any]:
     fingerprinter = Fingerprinter(b"k" * 32, "abc", fields.owned)
     watch = Watch.start()
     is_wanted = compiled(Selection.model_validate(SELECTION))
-    sources = (
+    told = (
         [Person(key_of(user), with_international_phones(user, "DE")) for user in users],
         [Person(f"f:partners.{number}", with_international_phones(partner, "DE")) for number, partner in enumerate(partners)],
     )
+    sources = [{person.key: person for person in source} for source in told]
+    addresses = [{key: address_of(person.attributes) for key, person in source.items()} for source in sources]
+    people = (merged([sources[place][key] for place, key in one]) for one in group_people(addresses))
     items = [
         item_of(
             person.attributes,
@@ -102,7 +105,7 @@ def map_people() -> dict[str, Any]:
             default_country="DE",
             fields=fields,
         )
-        for person in merge_people(sources)
+        for person in people
         if is_wanted(person.attributes)
     ]
     return {**watch.read(), "selected": len(items)}

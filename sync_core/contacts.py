@@ -85,7 +85,6 @@ def item_of(
     key: str | None = None,
     fields: Fields | None = None,
     photo: tuple[str, str | None] = ("", None),
-    made_of: str = "",
 ) -> Item:
     """The user as an item ready to be written, our marks included. Equal users give equal bytes.
 
@@ -102,7 +101,7 @@ def item_of(
         {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
         {"id": marks.FINGERPRINT_PROPERTY, "value": fingerprint},
     ]
-    return Item(key, fingerprint, kept(contact), photo=f"{owner}:{name}" if name else name, made_of=made_of)
+    return Item(key, fingerprint, kept(contact), photo=f"{owner}:{name}" if name else name)
 
 
 def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[str, Any]:

@@ -33,36 +33,60 @@ class Merged:
     attributes: Mapping[str, Any]
 
 
-class _Entry(NamedTuple):
-    priority: int
-    person: Person
+def group_people(sources: Sequence[Mapping[str, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Who is the same person: of each the sources that know them, in order of priority, and the key there.
+
+    `sources` come in order of priority and say what address, as `address_of` has it, goes with each key; any other text that is
+    equal where the addresses are does as well.
+    """
+    objects: dict[str, list[tuple[int, str]]] = {}
+    for priority, source in enumerate(sources):
+        for key in source:
+            objects.setdefault(key, []).append((priority, key))
+    by_address: dict[str, list[list[tuple[int, str]]]] = {}
+    for key, told in objects.items():
+        address = next(filter(None, (sources[priority][key] for priority, _ in told)), "")
+        if address:
+            by_address.setdefault(address, []).append(told)
+        else:
+            yield told
+    for sharing in by_address.values():
+        if len(sharing) > 1 and not _shared_within_a_source(sharing):
+            yield sorted(one for told in sharing for one in told)
+        else:
+            yield from sharing
 
 
-def merge_people(sources: Sequence[Iterable[Person]]) -> Iterator[Merged]:
-    """Everybody of `sources`, which come in order of priority, in the order of the merged keys.
+def merged(told: Sequence[Person]) -> Merged:
+    """One person out of what the sources tell, which come in order of priority.
 
     Each field is that of the first source that has it; the parts of the address are one field. Phone numbers should be in
-    international form already: the country that reads those of one source may come from another. Of a person in very many sources
-    only as many keys are kept as a mark can hold, those of the first sources.
+    international form already: the country that reads those of one source may come from another.
     """
-    objects: dict[str, list[_Entry]] = {}
-    for priority, source in enumerate(sources):
-        for person in source:
-            objects.setdefault(person.key, []).append(_Entry(priority, person))
-    by_address: dict[str, list[list[_Entry]]] = {}
-    people: list[list[_Entry]] = []
-    for entries in objects.values():
-        address = _address(entries)
-        if address:
-            by_address.setdefault(address, []).append(entries)
-        else:
-            people.append(entries)
-    for sharing in by_address.values():
-        if _shared_within_a_source(sharing):
-            people += sharing
-        else:
-            people.append([entry for entries in sharing for entry in entries])
-    yield from sorted(map(_merged, people), key=lambda merged: merged.key)
+    attributes: dict[str, Any] = {}
+    for person in told:
+        has_address = any(map(attributes.get, _ADDRESS))
+        for name, value in person.attributes.items():
+            if value and not attributes.get(name) and not (has_address and name in _ADDRESS):
+                attributes[name] = value
+    return Merged(merged_key([person.key for person in told]), attributes)
+
+
+def merged_key(keys: Iterable[str]) -> str:
+    """The key of a person who has these, in order of priority: of very many only as many as a mark can hold, the first ones."""
+    kept: list[str] = []
+    length = 0
+    for key in keys:
+        if key not in kept and length + len(key) <= LONGEST_KEY:
+            kept.append(key)
+            length += len(key) + 1
+    return "+".join(sorted(kept))
+
+
+def address_of(attributes: Mapping[str, Any]) -> str:
+    """What identifies a person besides the key: the primary address, to be compared without case; "" for none."""
+    mail = attributes.get("mail")
+    return str(mail).strip().casefold() if mail else ""
 
 
 def settle_keys(wanted: Iterable[str], held: Iterable[str]) -> dict[str, str]:
@@ -84,31 +108,6 @@ def settle_keys(wanted: Iterable[str], held: Iterable[str]) -> dict[str, str]:
     return settled
 
 
-def _address(entries: list[_Entry]) -> str:
-    """What identifies a person besides the key: the primary address that the first source knows, compared without case."""
-    for entry in entries:
-        mail = entry.person.attributes.get("mail")
-        if mail:
-            return str(mail).strip().casefold()
-    return ""
-
-
-def _shared_within_a_source(people: list[list[_Entry]]) -> bool:
-    priorities = [entry.priority for entries in people for entry in entries]
+def _shared_within_a_source(people: list[list[tuple[int, str]]]) -> bool:
+    priorities = [priority for told in people for priority, _ in told]
     return len(priorities) > len(set(priorities))
-
-
-def _merged(entries: list[_Entry]) -> Merged:
-    entries.sort(key=lambda entry: entry.priority)
-    attributes: dict[str, Any] = {}
-    keys: list[str] = []
-    length = 0
-    for _, person in entries:
-        has_address = any(map(attributes.get, _ADDRESS))
-        for name, value in person.attributes.items():
-            if value and not attributes.get(name) and not (has_address and name in _ADDRESS):
-                attributes[name] = value
-        if person.key not in keys and length + len(person.key) <= LONGEST_KEY:
-            keys.append(person.key)
-            length += len(person.key) + 1
-    return Merged("+".join(sorted(keys)), attributes)

@@ -17,15 +17,13 @@ class Item:
 
     `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the JSON
     object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox. `photo` says where the
-    item's photo is kept, "" that it has none; None leaves photos alone (see `photos`). `made_of` names all that it was made
-    from, "" where nobody asks.
+    item's photo is kept, "" that it has none; None leaves photos alone (see `photos`).
     """
 
     key: str
     fingerprint: str
     body: bytes
     photo: str | None = None
-    made_of: str = ""
 
 
 class Held(Struct, frozen=True, array_like=True, gc=False):

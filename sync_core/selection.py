@@ -233,20 +233,41 @@ class Line(NamedTuple):
     lets_in: int
 
 
-def compiled(selection: Selection, members: Collection[str] = ()) -> Callable[[Person], bool]:
+def compiled(selection: Selection, members: Collection[str] = ()) -> Predicate:
     """The selection as one function of a person. `members` are the object ids of those in its `exclude_groups`."""
-    holds = _compiled(selection.rule) if selection.rule is not None else _everybody
-    left_out = [_LEFT_OUT[name] for name, on in selection.leave_out if on]
-    included = frozenset(map(str, selection.include))
-    excluded = frozenset(map(str, selection.exclude)).union(members)
+    is_named, fits = named(selection, members), fitting(selection)
 
     def selects(person: Person) -> bool:
-        key = _id(person)
-        if key in excluded:
-            return False
-        return key in included or (holds(person) and not any(test(person) for test in left_out))
+        said = is_named(_id(person))
+        return fits(person) if said is None else said
 
     return selects
+
+
+def fitting(selection: Selection) -> Predicate:
+    """The part of a selection that goes by attributes: whether the rule holds and nothing leaves the person out by default."""
+    holds = _compiled(selection.rule) if selection.rule is not None else _everybody
+    left_out = [_LEFT_OUT[name] for name, on in selection.leave_out if on]
+    return lambda person: holds(person) and not any(test(person) for test in left_out)
+
+
+def named(selection: Selection, members: Collection[str] = ()) -> Callable[[str], bool | None]:
+    """The part that goes by lists, as a function of a key or an object id: in, out, or None when it is not on any list.
+
+    A merged person is on a list with each of the objects.
+    """
+    excluded = frozenset(map(str, selection.exclude)).union(members)
+    included = frozenset(map(str, selection.include)) - excluded
+    if not (excluded or included):
+        return lambda _: None
+
+    def said(key: str) -> bool | None:
+        ids = [part.rpartition(":")[2] for part in key.split("+")]
+        if not excluded.isdisjoint(ids):
+            return False
+        return None if included.isdisjoint(ids) else True
+
+    return said
 
 
 def rule_holds(rule: Rule) -> Predicate:

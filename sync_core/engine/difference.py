@@ -76,18 +76,18 @@ async def difference(
 
 async def _people(store: SnapshotStore, snapshot: SnapshotHead | None, sync: Sync, proposal: Proposal) -> People | None:
     if snapshot is None:
-        return None if sync.people else People(added=len(proposal.items))
+        return None if sync.people else People(added=proposal.people)
     known = changed = 0
     removed: list[Item] = []
     for number in range(len(snapshot.digests)):
         for key, before in (await store.page(snapshot, number)).items():
             after = proposal.items.get(key)
-            known += after is not None
-            if after is None:
+            if after is None and key not in proposal.kept:
                 removed.append(before)
-            elif after.fingerprint != before.fingerprint:
-                changed += 1
-    return People(len(proposal.items) - known, changed, removed)
+                continue
+            known += 1
+            changed += after is not None and after.fingerprint != before.fingerprint
+    return People(proposal.people - known, changed, removed)
 
 
 def holds_on(sync: Sync, proposal: Proposal) -> list[Hold]:
@@ -97,7 +97,7 @@ def holds_on(sync: Sync, proposal: Proposal) -> list[Hold]:
         left = sync.forecast.left_behind(proposal.window)
     released = sync.released_sources or {}
     people = sync.people - sum(left.values())
-    holds = [_brake(sync, Reason.SOURCE_DROPPED, people, sync.released_people, len(proposal.items))]
+    holds = [_brake(sync, Reason.SOURCE_DROPPED, people, sync.released_people, proposal.people)]
     for source, after in proposal.sources.items():
         # what one of several sources no longer says may go unnoticed in the sum
         before = sync.sources.get(source, 0) - left.get(source, 0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sync_core.choices import Choice, choices_in
@@ -14,7 +13,7 @@ from sync_core.engine.context import Context
 from sync_core.errors import MailboxError, ParkedError, Reason, SourceError, TenantError, TransientError
 from sync_core.model import Spent
 from sync_core.ports import TenantKeys
-from sync_core.sources.base import Reading, Source
+from sync_core.sources.base import Person, Reading, Source, person_of
 from sync_core.sources.calendar import CalendarEvents
 from sync_core.sources.directory import DirectoryUsers
 from sync_core.sources.group import GroupMembers
@@ -30,9 +29,9 @@ from sync_core.windows import Window
 class Material:
     """What the sources say now. The directory is always among the heads: it tells the targets."""
 
-    directory: DirectoryUsers
+    reading: Reading
     sources: Sequence[tuple[SourceDefinition, Source]]  # in order of priority
-    groups: Mapping[str, Source]  # those that targets and selections name, by id
+    groups: Mapping[str, GroupMembers]  # those that targets and selections name, by id
     heads: Mapping[str, SourceHead]
     suppressed: Suppressions
     choices: Mapping[str, Choice]  # of employees, by mailbox
@@ -50,13 +49,13 @@ class Material:
         return min(head.full_at for head in self.heads.values())
 
     async def members(self, groups: Iterable[UUID]) -> set[str]:
-        """The ids of the users in these groups. Raises LostPagesError."""
-        sources = [self.groups[str(group)] for group in groups]
-        return {user["id"] for source in sources async for _, user in source.people(self.heads)}
+        """The object ids of the people in these groups, live or not. Raises LostPagesError."""
+        return {member for group in groups for member in await self.groups[str(group)].ids(self.heads)}
 
-    def users(self) -> AsyncIterator[dict[str, Any]]:
-        """Everybody in the directory. Raises LostPagesError."""
-        return self.directory.users(self.heads)
+    async def people_on(self, stored: str, numbers: Collection[int]) -> AsyncIterator[tuple[int, list[Person]]]:
+        """Who is on these pages of a source, in any order of the pages. Raises LostPagesError."""
+        async for number, objects in self.reading.store(stored).some(self.heads[stored], numbers):
+            yield number, [person_of(stored, key, value) for key, value in objects.items()]
 
 
 async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_full: bool, spent: Spent) -> Material:
@@ -86,7 +85,7 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
                 raise
             heads[source.id] = known
     chosen, window = await _choices(context, sync), rules.window(context.now())
-    return Material(directory, sources, groups, heads, suppressed, chosen, window, unreadable)
+    return Material(reading, sources, groups, heads, suppressed, chosen, window, unreadable)
 
 
 async def _as_it_was(reading: Reading, source: Source, sync: Sync) -> SourceHead | None:

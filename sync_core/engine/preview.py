@@ -160,7 +160,7 @@ async def _preview(context: Context, sync: Sync, page: Page, result: Preview) ->
     photos = photo_reader(context, keys, sync, spent=result.spent, time=_PHOTO_TIME, keep=False)
     proposal = await propose(context, keys, sync, tenant.settings, material, photos)
     result.photos = proposal.album.counts if proposal.album is not None else {}
-    result.people, result.targets = len(proposal.items), len(proposal.targets)
+    result.people, result.targets = proposal.people, len(proposal.targets)
     if sync.definition.kind is CONTACTS:
         people = [person.attributes for person in await everybody(material, sync.definition, tenant.settings)]
         result.lines = await _lines(material, sync, people)

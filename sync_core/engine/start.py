@@ -9,7 +9,7 @@ from sync_core.engine import runs
 from sync_core.engine.context import CHUNKS_AHEAD, Context
 from sync_core.engine.difference import HeldError, difference, holds_on
 from sync_core.engine.material import gather_material
-from sync_core.engine.snapshot import made_from, photo_reader, propose, remembered, store_snapshot, with_photos
+from sync_core.engine.snapshot import made_from, photo_reader, propose, roster_of, store_snapshot, with_photos
 from sync_core.engine.targets import pick_chunks, register_targets
 from sync_core.engine.undo import keep, note_base, restore
 from sync_core.errors import (
@@ -148,14 +148,14 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
         return snapshot.digest
     if snapshot is None:
         await store.discard_head()
-    before = await remembered(store, snapshot, material)
+    before = await roster_of(store, snapshot)
     proposal = await propose(context, keys, sync, tenant.settings, material, photos, before)
     if photos is not None and proposal.album is not None:
         origin = with_photos(made_from(material, sync, tenant.settings), proposal.album)
         _note_photos(run, proposal.album)
         if proposal.album.is_unfinished:
             await runs.ask_again(context, run, check=Check.DUE)
-    run.people, run.targets, run.sources = len(proposal.items), len(proposal.targets), dict(proposal.sources)
+    run.people, run.targets, run.sources = proposal.people, len(proposal.targets), dict(proposal.sources)
     holds = holds_on(sync, proposal)
     if holds:
         run.would = (await difference(context, store, snapshot, sync, proposal)).counts()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
 from sync_core.model import Spent
 from sync_core.ports import Clock, MicrosoftGraph, Tables, TenantKeys
-from sync_core.state.sources import SourceHead, SourceStore
+from sync_core.state.sources import SourceHead, SourceStore, source_key
 
 Heads = Mapping[str, SourceHead]
 """What the sources of one sync say now, by source id."""
@@ -50,6 +50,22 @@ class Source(Protocol):
 
     def people(self, heads: Heads) -> AsyncIterator[Person]:
         """The people at these heads, each key once. Raises LostPagesError when they were purged meanwhile."""
+
+    @property
+    def stored_as(self) -> str:
+        """The source whose pages hold the people: this one, but the directory for those that only name users."""
+        return self.id
+
+    async def members(self, heads: Heads) -> Collection[str] | None:  # noqa: ARG002 - those that name users ask them
+        """The keys of those on the pages who belong to this source; None for all. Raises LostPagesError."""
+        return None
+
+
+def person_of(source: str, stored: str, value: dict[str, Any]) -> Person:
+    """The person whom an object stands for, as it is stored. What is handed in is used up."""
+    key = source_key(source, stored, value)
+    value.pop("key", None)
+    return key, value
 
 
 def short_hash(*parts: str) -> str:

@@ -14,7 +14,7 @@ from sync_core.encoding import kept as encoded
 from sync_core.errors import ConflictError, DeltaExpiredError, LostPagesError, SourceError
 from sync_core.model import SourcePage
 from sync_core.sources.base import Reading
-from sync_core.state.sources import PageRef, SourceHead, SourceStore
+from sync_core.state.sources import PAGES_AT_ONCE, PageRef, SourceHead, SourceStore
 
 FULL_EVERY = timedelta(days=7)
 """A delta with $select has been seen to miss changes: https://github.com/microsoftgraph/microsoft-graph-docs-contrib/issues/5821."""
@@ -82,32 +82,36 @@ async def _read_delta(store: SourceStore, known: SourceHead, generation: str, pa
     by_page: dict[int, dict[str, list[dict[str, Any] | None]]] = {}
     for key, told in news.items():
         by_page.setdefault(buckets.bucket_of(key, len(refs)), {})[key] = told
-    for number, objects in by_page.items():
-        content = await store.page(known, number)
+    changed: dict[int, dict[str, dict[str, Any]]] = {}
+    async for number, content in store.some(known, by_page):
         before = len(content)
-        for key, told in objects.items():
+        for key, told in by_page[number].items():
             value = _retold(content.get(key), told, merge)
             if value is None:
                 content.pop(key, None)
             else:
                 content[key] = value
         count += len(content) - before
-        refs[number] = await _write_if_changed(store, known.pages[number], generation, number, content, known)
+        if store.digest(content) != known.pages[number].digest:
+            changed[number] = content
+        if len(changed) == PAGES_AT_ONCE:
+            await _write(store, refs, generation, changed, known)
+    await _write(store, refs, generation, changed, known)
     return await flip(store, SourceHead(tuple(refs), count, known.full_at, link, known.asked), known)
+
+
+async def _write(
+    store: SourceStore, refs: list[PageRef], generation: str, changed: dict[int, dict[str, dict[str, Any]]], known: SourceHead
+) -> None:
+    for number, ref in (await store.write_pages(generation, changed, read_at=known.full_at)).items():
+        refs[number] = ref
+    changed.clear()
 
 
 def _retold(value: dict[str, Any] | None, told: list[dict[str, Any] | None], merge: Merge) -> dict[str, Any] | None:
     for raw in told:
         value = None if raw is None else merge(value, raw)
     return value
-
-
-async def _write_if_changed(
-    store: SourceStore, old: PageRef, generation: str, number: int, content: dict[str, dict[str, Any]], known: SourceHead
-) -> PageRef:
-    if store.digest(content) == old.digest:
-        return old
-    return await store.write_page(generation, number, content, read_at=known.full_at)
 
 
 async def flip(store: SourceStore, head: SourceHead, known: SourceHead | None) -> SourceHead:

@@ -7,12 +7,12 @@ member and no live user (a delta says nothing of members whose account was delet
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
-from sync_core.contacts import key_of
+from sync_core.contacts import key_of, user_key
 from sync_core.errors import SourceError
 from sync_core.model import SourcePage
 from sync_core.sources.base import Heads, Person, Reading, Source
@@ -23,8 +23,13 @@ from sync_core.state.sources import SourceHead
 GROUPS_PER_QUERY = 50
 """Graph takes no more ids in a delta's filter: https://learn.microsoft.com/graph/api/group-delta."""
 
-_NODE, _GROUP = {"kind": "node"}, {"kind": "group"}
-_KINDS: dict[str, dict[str, str]] = {"#microsoft.graph.user": {}, "#microsoft.graph.group": _GROUP}
+_USER, _INNER = "", "group"
+_NODE, _GROUP = {"kind": "node"}, {"kind": _INNER}
+_KINDS: dict[str, dict[str, str]] = {
+    "#microsoft.graph.user": {},
+    "#microsoft.graph.group": _GROUP,
+    "#microsoft.graph.orgContact": {"kind": "contact"},
+}
 
 
 class GroupMembers(Source):
@@ -48,13 +53,30 @@ class GroupMembers(Source):
         return head
 
     async def people(self, heads: Heads) -> AsyncIterator[Person]:
-        """The members at any depth."""
+        """The users who are members at any depth."""
+        members = await self.members(heads)
+        async for user in self._directory.users(heads):
+            key = key_of(user)
+            if key in members:
+                yield key, user
+
+    @property
+    def stored_as(self) -> str:
+        """Attributes come from the directory's users."""
+        return self._directory.id
+
+    async def members(self, heads: Heads) -> Collection[str]:
+        """The keys of the users who are members at any depth, live or not."""
+        return {user_key(member) for member, kind in await self._members(heads) if kind == _USER}
+
+    async def ids(self, heads: Heads) -> set[str]:
+        """The object ids of the users and organisation contacts who are members at any depth, live or not."""
+        return {member for member, kind in await self._members(heads) if kind != _INNER}
+
+    async def _members(self, heads: Heads) -> Iterable[tuple[str, str]]:
         nodes, edges = await self._graph(heads[self.id])
         groups = [group for group in _reachable(self._group, nodes, edges) if group in nodes]
-        members = {member for group in groups for member, kind in edges.get(group, {}).items() if kind != "group"}
-        async for user in self._directory.users(heads):
-            if user["id"].lower() in members:
-                yield key_of(user), user
+        return (edge for group in groups for edge in edges.get(group, {}).items())
 
     async def _refresh(self, *, in_full: bool) -> SourceHead:
         return await bring_up_to_date(self._reading, self.id, self._pages, _merge, asked="members", in_full=in_full)
@@ -126,7 +148,7 @@ def _reachable(group: str, nodes: set[str], edges: Mapping[str, Mapping[str, str
     while waiting:
         inside = edges.get(waiting.pop(), {})
         for member, kind in inside.items():
-            if kind == "group" and member not in found:
+            if kind == _INNER and member not in found:
                 found[member] = None
                 if member in nodes:
                     waiting.append(member)

@@ -6,7 +6,7 @@ content hands the old time on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from datetime import datetime
 from itertools import count
 
@@ -71,11 +71,12 @@ async def read_page(tables: Tables, sealer: Sealer, table: str, partition: str, 
 
 
 async def read_pages(
-    tables: Tables, sealer: Sealer, table: str, partition: str, start: str = "", end: str = ""
+    tables: Tables, sealer: Sealer, table: str, partition: str, start: str = "", end: str = "", only: Container[str] | None = None
 ) -> AsyncIterator[tuple[str, bytes, Entity]]:
-    """The pages with `start` <= row key < `end` in order, each with its row. Raises LostPagesError."""
+    """The pages with `start` <= row key < `end` in order, or `only` those of them, each with its row. Raises LostPagesError."""
     async for entity in tables.query(table, partition, start=start, end=end):
-        yield entity.row, open_values(sealer, table, entity), entity
+        if only is None or entity.row in only:
+            yield entity.row, open_values(sealer, table, entity), entity
 
 
 async def remove_pages(tables: Tables, table: str, partition: str, rows: Iterable[str]) -> None:

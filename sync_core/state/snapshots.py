@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 import orjson
 
@@ -23,6 +25,9 @@ from sync_core.state.names import SNAPSHOTS, partition
 _HEAD = "head"
 _PREVIOUS = "previous"
 _PAGES_IN_MEMORY = 64
+_PAGES_AT_ONCE = 64
+_ROSTER_PART = 900_000
+"""Bytes in one row. Digests and ids cannot be packed much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class SnapshotHead:
     """
 
     generation: str
+    pages: tuple[str, ...]  # the generation that each page was written in
     digests: tuple[str, ...]
     count: int
     made_from: str
@@ -42,6 +48,7 @@ class SnapshotHead:
     owned: tuple[str, ...]
     filled: frozenset[str]
     epoch: int = 0
+    roster: int = 0  # of how many rows
     etag: str = ""
 
     @property
@@ -90,10 +97,8 @@ class SnapshotStore:
         head = await self._stored(row)
         if head is None:
             return None
-        prefix = f"p:{head.generation}:"
-        rows = self._tables.query(SNAPSHOTS, self._partition, start=prefix, end=prefix + "~", select=["ReadAt"])
-        stored = [entity.row async for entity in rows]
-        return head if len(stored) == len(head.digests) else None
+        stored = {row async for row in self._rows()}
+        return head if stored.issuperset(_rows_of(head)) else None
 
     async def _stored(self, row: str) -> SnapshotHead | None:
         entity = await self._tables.get(SNAPSHOTS, self._partition, row)
@@ -105,6 +110,7 @@ class SnapshotStore:
             return None
         return SnapshotHead(
             generation=state["generation"],
+            pages=tuple(state["pages"]),
             digests=tuple(state["digests"]),
             count=state["count"],
             made_from=state["madeFrom"],
@@ -112,12 +118,14 @@ class SnapshotStore:
             owned=tuple(state["owned"]),
             filled=frozenset(state["filled"]),
             epoch=state["epoch"],
+            roster=state["roster"],
             etag=entity.etag,
         )
 
     def _sealed(self, row: str, head: SnapshotHead) -> Row:
         state = {
             "generation": head.generation,
+            "pages": head.pages,
             "digests": head.digests,
             "count": head.count,
             "madeFrom": head.made_from,
@@ -125,58 +133,78 @@ class SnapshotStore:
             "owned": head.owned,
             "filled": sorted(head.filled),
             "epoch": head.epoch,
+            "roster": head.roster,
         }
         return pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, row, orjson.dumps(state), read_at=head.read_at)
 
     async def page(self, head: SnapshotHead, number: int) -> Mapping[str, Item]:
         """The items of one page by key. Raises LostPagesError."""
         async with self._reading:  # mailboxes served side by side ask for the same page at the same time
-            page = self._pages.get((head.generation, number))
+            place = (head.pages[number], number)
+            page = self._pages.get(place)
             if page is None:
-                page = self._pages[head.generation, number] = await self._read(head, number)
+                page = self._pages[place] = await self._read(head, number)
                 if len(self._pages) > _PAGES_IN_MEMORY:
                     self._pages.popitem(last=False)
             else:
-                self._pages.move_to_end((head.generation, number))
+                self._pages.move_to_end(place)
             return page
 
     async def _read(self, head: SnapshotHead, number: int) -> dict[str, Item]:
-        row = _row(head.generation, number)
+        row = _row(head.pages[number], number)
         plain = await pages.read_page(self._tables, self._sealer, SNAPSHOTS, self._partition, row)
         if plain is None:
             raise LostPagesError("a page of the snapshot is gone")
         return {key: Item(key, fingerprint, body.encode(), *more) for key, fingerprint, body, *more in orjson.loads(plain)}
 
+    async def roster(self, head: SnapshotHead) -> bytes:
+        """What is remembered beside a snapshot of all who were gone through for it; nothing when it is lost or too old."""
+        parts: list[bytes] = []
+        with suppress(LostPagesError):
+            for number in range(head.roster):
+                row = _roster_row(head.generation, number)
+                parts.append(await pages.read_page(self._tables, self._sealer, SNAPSHOTS, self._partition, row) or b"")
+        return b"".join(parts) if len(parts) == head.roster and all(parts) else b""
+
     async def write(
         self,
         generation: str,
-        spread: Sequence[Mapping[str, Item]],
+        spread: Mapping[int, Mapping[str, Item]],
         *,
+        base: SnapshotHead | None = None,
+        count: int,
         made_from: str,
         policies: str = "",
         owned: Sequence[str],
         filled: Collection[str] = (),
         read_at: datetime,
         epoch: int = 0,
+        roster: bytes = b"",
         previous_etag: str,
     ) -> SnapshotHead:
-        """Write all pages, then make them current. The snapshot before is kept until the content changes again.
+        """Write pages by number, then make them current. Those that are not in `spread` are the pages of `base`.
 
-        The same items under other `policies` are another snapshot: who has applied the one has not applied the other.
-        Raises ConflictError when another writer was first.
+        The snapshot before is kept until the content changes again. The same items under other `policies` are another snapshot:
+        who has applied the one has not applied the other. Raises ConflictError when another writer was first.
         """
+        digests = dict(enumerate(base.digests)) if base is not None else {}
+        digests |= {number: _digest(page.values(), policies) for number, page in spread.items()}
+        parts = [roster[at : at + _ROSTER_PART] for at in range(0, len(roster), _ROSTER_PART)]
         head = SnapshotHead(
             generation=generation,
-            digests=tuple(_digest(page.values(), policies) for page in spread),
-            count=sum(len(page) for page in spread),
+            pages=tuple(generation if base is None or number in spread else base.pages[number] for number in range(len(digests))),
+            digests=tuple(digests[number] for number in range(len(digests))),
+            count=count,
             made_from=made_from,
             read_at=read_at,
             owned=tuple(owned),
             filled=frozenset(filled),
             epoch=epoch,
+            roster=len(parts),
         )
-        for number, page in enumerate(spread):
-            await self._write_page(generation, number, page.values(), read_at=read_at)
+        for numbers in _slices(spread):
+            await self._write_pages({_row(generation, number): _plain(spread[number].values()) for number in numbers}, read_at)
+        await self._write_pages({_roster_row(generation, number): part for number, part in enumerate(parts)}, read_at)
         before = await self._stored(_HEAD) if previous_etag else None
         values = self._sealed(_HEAD, head)
         writes: list[Write] = [Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)]
@@ -185,7 +213,9 @@ class SnapshotStore:
         else:
             before = await self._stored(_PREVIOUS)
         await self._tables.commit(SNAPSHOTS, self._partition, writes)
-        await self._sweep({generation, before.generation if before is not None else ""})
+        keep = {*_rows_of(head), *(_rows_of(before) if before is not None else ())}
+        keep.update(_roster_row(generation, number) for number in range(len(parts)))
+        await self._remove([row async for row in self._rows() if row not in keep])
         return head
 
     async def strip(self, is_gone: Callable[[Item], bool], *, epoch: int, policies: str) -> int:
@@ -199,6 +229,7 @@ class SnapshotStore:
             head = await self._stored(row)
             if head is None or head.epoch >= epoch:
                 continue
+            await self._remove([_roster_row(head.generation, number) for number in range(head.roster)])
             digests: list[str] = []
             count = 0
             try:
@@ -206,31 +237,32 @@ class SnapshotStore:
                     page = await self._read(head, number)
                     kept = {key: item for key, item in page.items() if not is_gone(item)}
                     if len(kept) < len(page):
-                        await self._write_page(head.generation, number, kept.values(), read_at=head.read_at)
+                        await self._write_pages({_row(head.pages[number], number): _plain(kept.values())}, head.read_at)
                     stripped += len(page) - len(kept)
                     count += len(kept)
                     # of every page: an attempt before this one may have died between page and head
                     digests.append(_digest(kept.values(), policies))
             except LostPagesError:
-                await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [row])
+                await self._remove([row])
                 continue
-            fresh = replace(head, digests=tuple(digests), count=count, epoch=epoch)
+            fresh = replace(head, digests=tuple(digests), count=count, epoch=epoch, roster=0)
             await self._tables.commit(SNAPSHOTS, self._partition, [Replace(row, self._sealed(row, fresh), head.etag)])
         return stripped
 
     async def discard_head(self) -> None:
         """Forget a head whose pages are gone."""
-        await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, [_HEAD])
+        await self._remove([_HEAD])
 
-    async def _write_page(self, generation: str, number: int, items: Iterable[Item], *, read_at: datetime) -> None:
-        plain = orjson.dumps([_stored(item) for item in items])
-        row = _row(generation, number)
-        await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, {row: plain}, read_at=read_at)
+    async def _write_pages(self, plain: Mapping[str, bytes], read_at: datetime) -> None:
+        await pages.write_pages(self._tables, self._sealer, SNAPSHOTS, self._partition, plain, read_at=read_at)
 
-    async def _sweep(self, keep: Collection[str]) -> None:
-        rows = self._tables.query(SNAPSHOTS, self._partition, start="p:", end="p;", select=["ReadAt"])
-        stale = [entity.row async for entity in rows if entity.row.split(":")[1] not in keep]
-        await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, stale)
+    async def _remove(self, rows: Iterable[str]) -> None:
+        await pages.remove_pages(self._tables, SNAPSHOTS, self._partition, rows)
+
+    async def _rows(self) -> AsyncIterator[str]:
+        """The rows of all pages and rosters."""
+        async for entity in self._tables.query(SNAPSHOTS, self._partition, start="p:", end="p;", select=["ReadAt"]):
+            yield entity.row
 
 
 def _digest(items: Iterable[Item], policies: str) -> str:
@@ -242,10 +274,28 @@ def _content(item: Item) -> tuple[str, str]:
     return item.key, f"{item.fingerprint}-" if item.photo == "" else item.fingerprint
 
 
+def _plain(items: Iterable[Item]) -> bytes:
+    return orjson.dumps([_stored(item) for item in items])
+
+
 def _stored(item: Item) -> tuple[str | None, ...]:
     stored = (item.key, item.fingerprint, item.body.decode())
-    return (*stored, item.photo, item.made_of) if item.photo is not None or item.made_of else stored
+    return (*stored, item.photo) if item.photo is not None else stored
+
+
+def _slices(numbers: Iterable[int]) -> Iterator[list[int]]:
+    rest = iter(numbers)
+    while some := list(islice(rest, _PAGES_AT_ONCE)):
+        yield some
+
+
+def _rows_of(head: SnapshotHead) -> list[str]:
+    return [_row(generation, number) for number, generation in enumerate(head.pages)]
 
 
 def _row(generation: str, number: int) -> str:
     return f"p:{generation}:{number:05d}"
+
+
+def _roster_row(generation: str, number: int) -> str:
+    return f"p:{generation}:roster{number:03d}"

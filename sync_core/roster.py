@@ -1,0 +1,61 @@
+"""What is remembered of everybody whom a sync's sources tell of: enough to see, when few have changed, whom to look at again."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct
+
+
+class Entry(Struct, frozen=True, array_like=True, gc=False):
+    """One object of a source.
+
+    `digest` names all that is told of it, `address` the address that it is known by ("" for none), and `flags` are what the rules
+    of the sync say to its attributes.
+    """
+
+    key: str
+    digest: str
+    address: str
+    flags: int
+
+
+class Made(Struct, frozen=True, array_like=True, gc=False):
+    """One person, merged.
+
+    `made_of` names the objects and what they told, `fits` says whether the sync's selection lets in who is like that, `listed`
+    whether the person is in the snapshot, and `photo` whose photo it has there and which.
+    """
+
+    made_of: str
+    fits: bool
+    listed: bool
+    photo: tuple[str, str | None] = ("", None)
+
+
+Pages = dict[str, dict[str, list[Entry]]]
+"""Per source and digest of one of its pages: the objects on that."""
+
+
+class Roster(Struct, frozen=True, array_like=True, gc=False):
+    """Everybody, as they were when a snapshot was made. It is of no use under another `recipe`."""
+
+    recipe: str
+    pages: Pages
+    people: dict[str, Made]
+
+
+def encoded(roster: Roster) -> bytes:
+    """For keeping."""
+    return msgspec.msgpack.encode(roster)
+
+
+def decoded(kept: bytes) -> Roster:
+    """What was kept."""
+    return msgspec.msgpack.decode(kept, type=Roster)
+
+
+def digest(content: bytes) -> str:
+    """Names a content among those of one tenant."""
+    return blake2b(content, digest_size=9).hexdigest()

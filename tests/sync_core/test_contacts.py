@@ -215,13 +215,12 @@ def test_an_item_carries_the_contact_and_both_marks() -> None:
     }
 
 
-def test_an_item_knows_its_photo_and_what_it_was_made_of() -> None:
+def test_an_item_knows_its_photo() -> None:
     def made(**more: Any) -> Item:
         return item_of(ANNA, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country=None, **more)
 
-    assert (made().photo, made().made_of) == (None, "")
-    assert (made(photo=("", "")).photo, made(photo=("7", "abc"), made_of="all that").photo) == ("", "7:abc")
-    assert made(made_of="all that").made_of == "all that"
+    assert made().photo is None
+    assert (made(photo=("", "")).photo, made(photo=("7", "abc")).photo) == ("", "7:abc")
 
 
 def test_the_default_country_reaches_the_item() -> None:

@@ -125,7 +125,7 @@ DATA_MAP: tuple[Stored, ...] = (
         {
             "Definition": Category.SETTINGS,
             **_plain("Revision", "Deleting", "KeepContacts", "Ended", "Paused", "NextRun", "Active*", "Rerun*"),
-            **_plain("Held", "People", "Targets", "Sources", "Resolved", "Buckets"),
+            **_plain("Held", "People", "Targets", "Sources", "Forecast", "Resolved", "Buckets"),
             **_plain("Released*"),
         },
         frozenset({"Definition"}),
@@ -140,7 +140,19 @@ DATA_MAP: tuple[Stored, ...] = (
         Category.ID,
         {
             **dict.fromkeys(("Folder", "LeftFolder"), Category.ID),
-            **_plain("State", "Reason", "FolderName", "Applied", "Dirty", "LookAfter", "Due", "GoneSince", "Owner", "OwnedUntil"),
+            **_plain(
+                "State",
+                "Reason",
+                "FolderName",
+                "FolderColor",
+                "Applied",
+                "Dirty",
+                "LookAfter",
+                "Due",
+                "GoneSince",
+                "Owner",
+                "OwnedUntil",
+            ),
         },
     ),
     Stored(

@@ -54,8 +54,8 @@ def occurrence_of(raw: Mapping[str, Any]) -> Occurrence:
         "attendees": list(_names(raw.get("attendees")))[:_MOST_NAMES],
         "response": (raw.get("responseStatus") or {}).get("response") or "none",
         "cancelled": bool(raw.get("isCancelled")),
-        "join": texts.line(online.get("joinUrl") or raw.get("onlineMeetingUrl"), LONGEST_LINK) or "",
-        "link": texts.line(raw.get("webLink"), LONGEST_LINK) or "",
+        "join": _link(online.get("joinUrl") or raw.get("onlineMeetingUrl")),
+        "link": _link(raw.get("webLink")),
     }
 
 
@@ -89,6 +89,12 @@ def _text(content: str | None) -> str:
             lines.append(text)
     joined = "\n".join(lines).rstrip()
     return joined if len(joined) <= LONGEST_BODY else f"{joined[:LONGEST_BODY].rstrip()} …"
+
+
+def _link(address: str | None) -> str:
+    """A link of reasonable length: half of one leads nowhere."""
+    text = texts.line(address, LONGEST_LINK + 1) or ""
+    return text if len(text) <= LONGEST_LINK else ""
 
 
 def _name(person: Mapping[str, Any] | None) -> str:

@@ -212,6 +212,13 @@ def test_long_bodies_are_cut() -> None:
     assert LONGEST_BODY < len(event["body"]["content"]) < LONGEST_BODY + 300
 
 
+@pytest.mark.parametrize(("length", "told"), [(2_000, True), (2_001, False), (9_000, False)])
+def test_a_link_is_told_in_full_or_not_at_all(length: int, told: bool) -> None:
+    link = "https://x.example/" + "a" * (length - len("https://x.example/"))
+    event = mapped(raw(webLink=link, onlineMeeting={"joinUrl": link}))
+    assert [line for line in event["body"]["content"].split("\r\n") if link in line] == [f"Join: {link}", f"Open: {link}"] * told
+
+
 def test_reminders_are_owned_only_when_asked_for() -> None:
     event = mapped(raw(), EventRules(reminder_minutes=10))
     assert (event["isReminderOn"], event["reminderMinutesBeforeStart"]) == (True, 10)

@@ -30,10 +30,12 @@ _KINDS: dict[str, dict[str, str]] = {
     "#microsoft.graph.group": _GROUP,
     "#microsoft.graph.orgContact": {"kind": "contact"},
 }
+_ASKED = ",".join(_KINDS)
+"""What is kept of the answer. Whoever kept fewer kinds of members must read the group in full."""
 
 
 class GroupMembers(Source):
-    """The users in one group."""
+    """The users in one group. Its organisation contacts count where it is named to leave people out."""
 
     def __init__(self, reading: Reading, group: str) -> None:
         self.id = f"group-{group}"
@@ -79,7 +81,7 @@ class GroupMembers(Source):
         return (edge for group in groups for edge in edges.get(group, {}).items())
 
     async def _refresh(self, *, in_full: bool) -> SourceHead:
-        return await bring_up_to_date(self._reading, self.id, self._pages, _merge, asked="members", in_full=in_full)
+        return await bring_up_to_date(self._reading, self.id, self._pages, _merge, asked=_ASKED, in_full=in_full)
 
     async def _graph(self, head: SourceHead) -> tuple[set[str], dict[str, dict[str, str]]]:
         """The live groups that are watched, and the members of each with their kind."""

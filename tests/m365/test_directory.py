@@ -258,6 +258,21 @@ async def test_transitive_members_and_their_cast_to_users(world: World) -> None:
     refused(await world.client.get("/groups/none/members"), 404, "Request_ResourceNotFound")
 
 
+async def test_organisation_contacts_are_members_like_others(world: World) -> None:
+    world.tenant.directory.org_contacts.add({"id": "c1", "displayName": "Supplier", "mail": "s@example.com"})
+    _group(world, "inner", ["c1"])
+    _group(world, "outer", ["inner", world.people[0]])
+    contact = {"@odata.type": "#microsoft.graph.orgContact", "id": "c1"}
+    assert (await world.get("/groups/inner/members?$select=id"))["value"] == [contact]
+    assert contact in (await world.get("/groups/outer/transitiveMembers?$select=id"))["value"]
+    users = (await world.get("/groups/outer/transitiveMembers/microsoft.graph.user?$select=id"))["value"]
+    assert [user["id"] for user in users] == [world.people[0]]
+    changes, link = await world.changes("/groups/delta?$select=members")
+    assert [group["members@delta"] for group in changes if group["id"] == "inner"] == [[contact]]
+    world.tenant.directory.leave("inner", ["c1"])
+    assert (await world.changes(link))[0] == [{"id": "inner", "members@delta": [{**contact, "@removed": {"reason": "deleted"}}]}]
+
+
 async def test_organisation_contacts_have_lists_and_deltas(world: World) -> None:
     contacts = world.tenant.directory.org_contacts
     contacts.add(

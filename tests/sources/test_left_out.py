@@ -53,6 +53,36 @@ async def test_an_excluded_merged_person_is_out() -> None:
     assert world.listed() == ["Reader One"]
 
 
+async def test_organisation_contacts_in_an_excluded_group_are_out_at_any_depth() -> None:
+    world = Lists()
+    ann, desk, shop = world.hire("Ann Listed"), world.org_contact("Desk Nested"), world.org_contact("Shop Listed")
+    inner = world.group("Inner", [desk])
+    outer = world.group("Outer", [inner])
+    await world.set_up({"kind": "orgContacts"}, {"kind": "directory"}, selection={"exclude_groups": [outer]})
+    await world.good()
+    assert world.listed() == ["Ann Listed", "Reader One", "Shop Listed"]
+
+    world.tenant.directory.join(outer, [shop])
+    world.tenant.directory.leave(inner, [desk])
+    run = await world.good()
+    assert (run.counts.created, run.counts.deleted, world.listed()) == (1, 1, ["Ann Listed", "Desk Nested", "Reader One"])
+    assert await world.spent() == 3  # the directory, its contacts and the group
+
+    # who is in the directory under the same address goes with the contact
+    world.tenant.change_user(ann, {"mail": "shop.listed@partner.example"})
+    await world.good()
+    assert world.listed() == ["Desk Nested", "Reader One"]
+
+
+async def test_organisation_contacts_in_a_group_are_neither_people_of_it_nor_targets() -> None:
+    world = Lists()
+    ann, desk = world.hire("Ann Member"), world.org_contact("Desk Member")
+    team = world.group("Team", [ann, desk])
+    await world.set_up({"kind": "group", "id": team}, targets={"include": {"groups": [team]}})
+    run = await world.good()
+    assert (run.targets, run.people, world.names(ann)) == (1, 1, ["Ann Member"])
+
+
 async def test_an_excluded_group_that_is_gone_holds_the_run() -> None:
     world = Lists()
     ann = world.hire("Ann Excluded")

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from api.principal import Role
-from local.demo import company_calendar, first_list, second_list
+from local.demo import company_calendar, erasure, first_list, second_list
 from local.demo.clients import SYNC
 from local.demo.performance import Performance
 from local.demo.problems import DemoError
@@ -64,6 +64,7 @@ def play(show: Show, tenant: TenantFile, file: Path | None, record: Path | None,
         mailboxes = first_list.play(performance)
         second_list.play(performance, mailboxes)
         company_calendar.play(performance, mailboxes)
+        erasure.play(performance, mailboxes)
         findings = performance.findings
         if wrong := sum(bool(finding.wrong) for finding in findings):
             raise DemoError(f"{wrong} of {len(findings)} checks failed", "Read the lines marked WRONG, and the logs")

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+import orjson
 
 from api.principal import Role
 from local.demo.problems import DemoError
@@ -55,7 +56,7 @@ class Client:
                 f"{method} {path.partition('?')[0]} was answered {answer.status_code}: {answer.text[:500]}",
                 "Read the logs in .local/demo",
             )
-        return answer.json() if answer.content and answer.is_success else None
+        return orjson.loads(answer.content) if answer.content and answer.is_success else None
 
     def sign_in(self, tenant: TenantFile, client_id: str, client_secret: str, scope: str) -> None:
         """Call as this application from now on."""
@@ -64,19 +65,56 @@ class Client:
         self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
 
 
-class Admin(Client):
-    """A script with the app role of an admin."""
+class _Script(Client):
+    """A script that calls the app's API with an app role of its own."""
+
+    role: Role
 
     def __init__(self, stage: Stage, tenant: TenantFile) -> None:
         """Sign in. Raises DemoError when the tenant has no application that may."""
         super().__init__(stage, f"{stage.host}/api/")
-        script = next((client for client in tenant.app.automation if Role.ADMIN in client.roles), None)
+        script = next((client for client in tenant.app.automation if self.role in client.roles), None)
         if script is None:
             raise DemoError(
-                f"no application of the tenant has the role {Role.ADMIN}", "Add one to app.automation (docs/tenant-file.md)"
+                f"no application of the tenant has the role {self.role}", "Add one to app.automation (docs/tenant-file.md)"
             )
         scope = f"api://{tenant.app.client_id}/.default"
         self.sign_in(tenant, str(script.client_id), script.client_secret, scope)
+
+
+class Officer(_Script):
+    """A compliance officer."""
+
+    role = Role.COMPLIANCE
+
+    def make_request(self, kind: str, email: str) -> str:
+        """Ask for something for a person; the request's id."""
+        return str(self.ask("POST", "privacy/requests", {"kind": kind, "emails": [email]})["request"])
+
+    def request(self, request: str) -> Json:
+        """A request as it stands."""
+        found: Json = self.ask("GET", f"privacy/requests/{request}")
+        return found
+
+    def matches(self, request: str) -> list[Json]:
+        """Whom it leads to."""
+        found: list[Json] = self.ask("GET", f"privacy/requests/{request}/matches")["items"]
+        return found
+
+    def confirm(self, request: str, keys: list[str]) -> None:
+        """Let it begin, for these."""
+        self.ask("POST", f"privacy/requests/{request}/confirm", {"keys": keys})
+
+    def verify_trail(self) -> Json:
+        """Whether the audit trail is whole."""
+        verdict: Json = self.ask("GET", "audit/verification")
+        return verdict
+
+
+class Admin(_Script):
+    """An admin."""
+
+    role = Role.ADMIN
 
     def everybody(self, folder: str) -> None:
         """Define a sync of everybody into everybody's `folder`, that runs on request only."""
@@ -196,24 +234,44 @@ class Reader(Client):
     def mailbox(self, user: str, sync: str = SYNC) -> MailboxView | None:
         """All contacts of a mailbox as one of our syncs sees them; None when it cannot be reached."""
         mark = f"{INSTALLATION}/{sync}/"
-        default = self.ask("GET", f"users/{user}/contactFolders/contacts", accept=(200, 403, 404, 503))
-        if default is None:
+        folders = self._folders(user)
+        if folders is None:
             return None
         view = MailboxView()
-        waiting = [default]
-        while waiting:
-            folder = waiting.pop()
-            path = f"users/{user}/contactFolders/{folder['id']}"
-            ours = folder is not default and _mark(folder).startswith(mark)
+        for folder, contacts in folders:
+            ours = _mark(folder).startswith(mark)
             if ours:
                 view.folder, view.folder_id = folder["displayName"], folder["id"]
-            for contact in self._pages(f"{path}/contacts?$top=999&{_WITH_MARK}"):
+            for contact in contacts:
                 if not _mark(contact).startswith(mark):
                     view.foreign[contact["id"]] = contact
                 else:
                     (view.ours if ours else view.astray).append(contact)
-            waiting += self._pages(f"{path}/childFolders?$top=100&{_WITH_MARK}")
         return view
+
+    def contacts(self, user: str) -> tuple[list[Json], list[Json]]:
+        """Name, addresses and change key of a mailbox's contacts: those with a mark of ours, of any sync, and the others."""
+        ours: list[Json] = []
+        others: list[Json] = []
+        for _, contacts in self._folders(user, "id,displayName,emailAddresses,changeKey") or ():
+            for contact in contacts:
+                (ours if _mark(contact).startswith(f"{INSTALLATION}/") else others).append(contact)
+        return ours, others
+
+    def _folders(self, user: str, fields: str = "") -> list[tuple[Json, list[Json]]] | None:
+        """Every folder of a mailbox with its contacts, or only these fields of them; None when it cannot be reached."""
+        select = f"&$select={fields}" if fields else ""
+        default = self.ask("GET", f"users/{user}/contactFolders/contacts", accept=(200, 403, 404, 503))
+        if default is None:
+            return None
+        found = []
+        waiting = [default]
+        while waiting:
+            folder = waiting.pop()
+            path = f"users/{user}/contactFolders/{folder['id']}"
+            found.append((folder, list(self._pages(f"{path}/contacts?$top=999&{_WITH_MARK}{select}"))))
+            waiting += self._pages(f"{path}/childFolders?$top=100&{_WITH_MARK}")
+        return found
 
     def calendar(self, user: str, sync: str) -> str | None:
         """The id of the calendar in a mailbox that one of our syncs made, "" for none; None when it cannot be reached."""

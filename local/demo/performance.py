@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from local.demo.check import Finding
-from local.demo.clients import Admin, Json, Operator, Reader, StageHand
+from local.demo.clients import Admin, Json, Officer, Operator, Reader, StageHand
 from local.demo.problems import DemoError
 from local.demo.show import Show
 from local.demo.stage import Stage
@@ -33,6 +33,7 @@ class Performance:
     def sign_in(self) -> None:
         """Get new tokens: a day later the old ones have expired."""
         self.admin = Admin(self._stage, self.tenant)
+        self.officer = Officer(self._stage, self.tenant)
         self.hand = StageHand(self._stage, str(self.tenant.id))
         self.reader = Reader(self._stage, self.tenant)
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import azure.functions as func
@@ -61,19 +62,22 @@ class Work:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.ended: Callable[[], None] = lambda: None  # called when an invocation has ended that may have sent messages
         self.changes = 0  # how many invocations have begun and ended: two looks at the same count had nothing happen between them
 
-    def start(self, invocation: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Begin an invocation that goes on even if whoever waits for it does not."""
+    def start(self, invocation: Coroutine[Any, Any, Any], *, reads: bool = False) -> asyncio.Task[Any]:
+        """Begin an invocation that goes on even if whoever waits for it does not. One that only `reads` sends no messages."""
         task = asyncio.create_task(invocation)
         self._tasks.add(task)
         self.changes += 1
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._end, reads=reads))
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _end(self, task: asyncio.Task[Any], *, reads: bool) -> None:
         self._tasks.discard(task)
         self.changes += 1
+        if not reads:
+            self.ended()
 
     @property
     def under_way(self) -> int:

@@ -68,6 +68,7 @@ class FunctionsHost:
             self._listeners = [self._listener(function) for function in self._queue_functions]
             for listener in self._listeners:
                 await listener.prepare()
+            self._work.ended = self._look_soon
             port = await self._http.start(self._address, self._port)
         except BaseException:
             await self.stop()
@@ -75,6 +76,12 @@ class FunctionsHost:
         self.url = f"http://{self._address}:{port}"
         self._loops = [asyncio.create_task(listener.run()) for listener in self._listeners]
         self._loops += [asyncio.create_task(timer.run()) for timer in self._timers.values()]
+
+    def _look_soon(self) -> None:
+        """Messages are mostly sent by functions of the app itself: look whether there are any, rather than at the next poll."""
+        for listener in self._listeners:
+            if not listener.is_poison:
+                listener.look_soon()
 
     def _listener(self, function: Function) -> QueueListener:
         connection = function.trigger["connection"]

@@ -126,7 +126,7 @@ class HttpServer:
             body=await request.read(),
         )
         try:
-            result = await self._work.start(route.function.invoke(argument))
+            result = await self._work.start(route.function.invoke(argument), reads=request.method == "GET")
             return _response(result)
         except Exception:
             _log.exception("%s failed", route.function.name)

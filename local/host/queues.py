@@ -24,6 +24,7 @@ from local.host.settings import QueueSettings
 
 _log = logging.getLogger(__name__)
 _SHORTEST_PAUSE = 0.05  # seconds between two looks at an empty queue, doubling up to maxPollingInterval
+_PAUSE_AFTER_WORK = 0.4  # seconds
 _POISON = "-poison"
 
 
@@ -36,13 +37,15 @@ class QueueListener:
         """Deliver messages of queue `name`. A message stays leased for `lease` seconds, renewed while its function runs."""
         self._function = function
         self._queue: QueueClient = service.get_queue_client(name)
+        self.is_poison = name.endswith(_POISON)
         # The poison queue of a poison queue would be one without end: there, a message that fails stays until it expires.
-        self._poison = None if name.endswith(_POISON) else service.get_queue_client(name + _POISON)
+        self._poison = None if self.is_poison else service.get_queue_client(name + _POISON)
         self._settings = settings
         self._work = work
         self._lease = lease
         self._running: set[asyncio.Task[Any]] = set()
         self._wake = asyncio.Event()
+        self._next_pause = _SHORTEST_PAUSE
         self.receiving = False
 
     async def prepare(self) -> None:
@@ -60,13 +63,19 @@ class QueueListener:
                 continue
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
-                pause = _SHORTEST_PAUSE
+                pause = self._next_pause
             except TimeoutError:
                 pause = min(pause * 2, self._settings.max_polling_interval)
             self._wake.clear()
 
     def wake(self) -> None:
         """Look at the queue now."""
+        self._next_pause = _SHORTEST_PAUSE
+        self._wake.set()
+
+    def look_soon(self) -> None:
+        """Look at the queue now, and less closely afterwards: there may be a message, or one with a delay."""
+        self._next_pause = _PAUSE_AFTER_WORK
         self._wake.set()
 
     async def visible(self) -> bool:

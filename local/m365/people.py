@@ -18,6 +18,7 @@ TENANT_ID = UUID("5f1a0c1e-7d0b-4c55-9a43-0d9b2f6a1e10")
 CLIENT_ID = UUID("0f5d6c88-31a1-4f0e-8a6e-6a3b0a2c9d44")
 CLIENT_SECRET = "demo-secret"
 AUTOMATION_ID = UUID("7c0b6e55-1f7a-4f0e-9d0b-3a5b0f6c2e18")
+OFFICER_ID = UUID("2f1d3c7a-94f6-4b0e-8a55-6c1e0d9b7f42")
 AUTOMATION_SECRET = "demo-automation"
 DASHBOARDS = ("http://localhost/dashboard/", "http://127.0.0.1/dashboard/")
 ROLES = ("Rollcall.Admin", "Rollcall.Compliance", "Rollcall.Viewer")
@@ -62,6 +63,7 @@ def _app(employees: list[dict[str, Any]]) -> dict[str, Any]:
         "roles": {role: [name] for role, name in zip(ROLES, names, strict=False)},
         "automation": [
             {"clientId": str(AUTOMATION_ID), "clientSecret": AUTOMATION_SECRET, "roles": ["Rollcall.Admin"]},
+            {"clientId": str(OFFICER_ID), "clientSecret": AUTOMATION_SECRET, "roles": ["Rollcall.Compliance"]},
         ],
     }
 

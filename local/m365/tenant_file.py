@@ -57,9 +57,10 @@ class AutomationPart(_Part):
     roles: frozenset[str] = frozenset()
 
 
-SCRIPT = AutomationPart(
-    client_id=UUID("00000000-0000-0000-0000-0000000000bb"), client_secret="secret", roles=frozenset({"Rollcall.Admin"})
-)
+SCRIPTS = [
+    AutomationPart(client_id=UUID(f"00000000-0000-0000-0000-0000000000{end}"), client_secret="secret", roles=frozenset({role}))
+    for end, role in (("bb", "Rollcall.Admin"), ("cc", "Rollcall.Compliance"))
+]
 
 
 class AppPart(_Part):
@@ -71,7 +72,7 @@ class AppPart(_Part):
     scoped_permissions: frozenset[str] = frozenset()
     redirect_uris: RedirectsPart = RedirectsPart()
     roles: dict[str, list[str]] = {}
-    automation: list[AutomationPart] = [SCRIPT]
+    automation: list[AutomationPart] = SCRIPTS
 
 
 class FolderPart(_Part):

@@ -11,7 +11,7 @@ from typing import Any
 
 from sync_core import texts
 from sync_core.windows import DAY, moment
-from sync_core.zones import windows_name
+from sync_core.zones import in_zone, windows_name
 
 ASKED: tuple[str, ...] = (
     *("id", "iCalUId", "type", "seriesMasterId", "originalStart", "start", "end", "isAllDay"),
@@ -24,7 +24,7 @@ ASKED: tuple[str, ...] = (
 LONGEST_BODY = 8_000
 LONGEST_LINK = 2_000
 _MOST_NAMES = 100
-_NOON = "12:00:00"
+_MIDNIGHT, _NOON = "00:00:00", "12:00:00"
 
 Occurrence = dict[str, Any]
 
@@ -36,8 +36,10 @@ def occurrence_of(raw: Mapping[str, Any]) -> Occurrence:
     are now: microsoft-graph-docs issue 2804), by names of Windows.
     """
     all_day = bool(raw.get("isAllDay"))
-    start, end = (_time(raw.get(side), all_day=all_day) for side in ("start", "end"))
     zone = windows_name(raw.get("originalStartTimeZone"))
+    start, end = (moment((raw.get(side) or {}).get("dateTime") or "") for side in ("start", "end"))
+    if all_day:
+        start, end = _day(start, zone), _day(end, zone)
     online = raw.get("onlineMeeting") or {}
     return {
         "start": start,
@@ -68,11 +70,10 @@ def origin_of(raw: Mapping[str, Any]) -> tuple[str, str]:
     return series, original[:DAY].replace("-", "")
 
 
-def _time(value: Mapping[str, Any] | None, *, all_day: bool) -> str:
-    text = moment((value or {}).get("dateTime") or "")
-    if not all_day:
-        return text
-    # should a day come shifted by the zone it was made in, its midnight is the nearest one
+def _day(text: str, zone: str) -> str:
+    """The day that begins at a midnight. Should that come shifted by its zone, the zone tells, or else the nearest midnight."""
+    if not text.endswith(_MIDNIGHT):
+        text = in_zone(text, zone) or text
     return text[:DAY] if text[DAY + 1 :] < _NOON else _next_day(text)
 
 

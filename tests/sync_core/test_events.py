@@ -182,15 +182,21 @@ def test_whole_days_keep_their_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "days"),
+    ("start", "end", "zone", "days"),
     [
-        ("2026-10-23T22:00:00", "2026-10-25T22:00:00", ("2026-10-24", "2026-10-26")),  # made in Berlin
-        ("2026-10-24T04:00:00", "2026-10-25T04:00:00", ("2026-10-24", "2026-10-25")),  # made in New York
-        ("2026-10-24T00:00:00", "2026-10-24T00:00:00", ("2026-10-24", "2026-10-25")),  # of no length
+        ("2026-10-23T22:00:00", "2026-10-25T23:00:00", BERLIN, ("2026-10-24", "2026-10-26")),
+        ("2026-10-24T04:00:00", "2026-10-25T04:00:00", NEW_YORK, ("2026-10-24", "2026-10-25")),
+        ("2026-12-23T11:00:00", "2026-12-24T11:00:00", "New Zealand Standard Time", ("2026-12-24", "2026-12-25")),
+        ("2026-12-24T12:00:00", "2026-12-25T12:00:00", "Dateline Standard Time", ("2026-12-24", "2026-12-25")),
+        ("2026-10-23T22:00:00", "2026-10-24T22:00:00", "tzone://Microsoft/Custom", ("2026-10-24", "2026-10-25")),
+        ("2026-10-24T04:00:00", "2026-10-25T11:59:59", "tzone://Microsoft/Custom", ("2026-10-24", "2026-10-25")),
+        ("2026-10-23T12:00:00", "2026-10-25T00:00:00", "tzone://Microsoft/Custom", ("2026-10-24", "2026-10-25")),
+        ("2026-12-24T00:00:00", "2026-12-25T00:00:00", "New Zealand Standard Time", ("2026-12-24", "2026-12-25")),
+        ("2026-10-24T00:00:00", "2026-10-24T00:00:00", BERLIN, ("2026-10-24", "2026-10-25")),  # of no length
     ],
 )
-def test_days_that_come_shifted_by_their_zone_are_put_right(start: str, end: str, days: tuple[str, str]) -> None:
-    event = raw(isAllDay=True, start={"dateTime": start}, end={"dateTime": end})
+def test_days_that_come_shifted_by_their_zone_are_put_right(start: str, end: str, zone: str, days: tuple[str, str]) -> None:
+    event = raw(isAllDay=True, start={"dateTime": start}, end={"dateTime": end}, originalStartTimeZone=zone)
     found = occurrence_of(event)
     assert (found["start"], found["end"]) == days
 

@@ -64,9 +64,10 @@ def parse(text: str) -> Mark | None:
 def item_mark(installation: str, sync: str, key: str) -> str:
     """The mark of the item `key` ("u:<object id>", several joined by "+"). Raises ValueError for what cannot be a mark."""
     text = f"{installation}/{sync}/{key}"
-    match = _MARK.fullmatch(text)
-    if key and match is not None and match.groups() == (installation, sync, key) and "+" not in key and len(text) <= LONGEST:
-        return text  # the usual case, told without taking it apart and putting it together
+    # the usual case, told without taking it apart and putting it together
+    match = _MARK.fullmatch(text) if key and "+" not in key and len(text) <= LONGEST else None  # pragma: no mutate
+    if match is not None and match.groups() == (installation, sync, key):  # pragma: no mutate
+        return text
     return Mark(installation, sync, tuple(key.split("+"))).text
 
 

@@ -23,7 +23,7 @@ def block(text: str | None) -> str:
 
 def block_text(notes: str | None) -> str:
     """What stands in our block; "" when there is none."""
-    found = _BLOCK.search(notes or "")
+    found = _BLOCK.search(notes) if notes else None
     return found["text"].strip() if found else ""
 
 

@@ -156,10 +156,12 @@ def proven(found: Mapping[str, Held], known: Mapping[str, Held], fingerprinter: 
     for key, entry in found.items():
         if not fingerprinter.has_photo(entry.fingerprint):
             continue
-        before = known.get(key, Held("", ""))
-        differing = fingerprinter.differing(before.fingerprint, entry.fingerprint)
-        if before.item_id != entry.item_id or differing is None or PHOTO in differing:
-            result[key] = Held(entry.item_id, fingerprinter.doubting_photo(entry.fingerprint), entry.kept)
+        before = known.get(key)
+        if before is not None and before.item_id == entry.item_id:
+            differing = fingerprinter.differing(before.fingerprint, entry.fingerprint)
+            if differing is not None and PHOTO not in differing:
+                continue
+        result[key] = Held(entry.item_id, fingerprinter.doubting_photo(entry.fingerprint), entry.kept)
     return result
 
 

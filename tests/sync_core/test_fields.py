@@ -278,6 +278,14 @@ def test_what_stands_around_the_block_survives_the_phones_line_ends() -> None:
     assert canonical("personalNotes", there) == canonical("personalNotes", notes.block("old\r\nolder"))
 
 
+def test_taking_the_block_out_leaves_every_other_character_as_it_is() -> None:
+    ours = notes.block("ours")
+    assert notes.with_block(f"mine  X\r\n\r\n{ours}", "") == "mine  X"
+    assert notes.with_block(f"mine \t\r\n{ours}\r\n  yours", "") == "mine \t\r\n  yours"
+    assert notes.with_block(f"\r\n{ours}\r\n  Xyours ", "") == "  Xyours "
+    assert notes.with_block(f"{ours}\r\nX", "") == "X"
+
+
 @pytest.mark.parametrize("there", [None, "", "mine", "----- Company directory -----\r\nno end"])
 def test_notes_without_a_block(there: str | None) -> None:
     assert notes.block_text(there) == ""

@@ -58,6 +58,25 @@ def test_contents_are_read_anew_in_time(user: str) -> None:
     assert is_expired(known, NOW + 57 * DAY)
 
 
+def test_the_day_stays_the_same_from_one_version_of_the_app_to_the_next() -> None:
+    """Else everybody might be due in the night after an update."""
+    known = Known("v", "n", NOW, NOW)
+    days = {user: [day for day in range(1, 7) if is_due(known, user, NOW + day * DAY)] for user in ("1", "2", "5")}
+    assert days == {"1": [4], "2": [6], "5": []}  # the last one on the weekday that NOW is
+
+
+def test_how_soon_somebody_is_asked_again() -> None:
+    today, second = timedelta(hours=18), timedelta(seconds=1)
+
+    def due(now: datetime, age: timedelta, version: str = "v") -> bool:
+        return is_due(Known(version, "n", now - age, NOW), "1", now)
+
+    own_day, other_day = NOW + 4 * DAY, NOW
+    assert [due(own_day, age) for age in (today - second, today)] == [False, True]
+    assert [due(other_day, age) for age in (today, 7 * DAY - second, 7 * DAY)] == [False, False, True]
+    assert [due(other_day, age, REFUSED) for age in (today - second, today)] == [False, True]
+
+
 def test_who_was_refused_is_asked_again_the_next_day() -> None:
     assert is_due(Known(REFUSED, "", NOW, NOW), "anybody", NOW + DAY)
     assert Known(REFUSED, "", NOW, NOW).photo is None
@@ -132,4 +151,36 @@ def test_a_contact_made_anew_has_what_the_old_one_had() -> None:
         "personalNotes": "mine",
         "department": None,
         "jobTitle": "Boss",
+    }
+
+
+def test_one_plan_keeps_and_leaves_the_photos_of_many() -> None:
+    """Who comes before or after somebody of whom nothing has to be kept is not forgotten."""
+    plain, kept = item("").fingerprint, item("a").fingerprint
+    held = {"u:1": Held("1", item("b").fingerprint), "u:2": Held("2", plain), "u:3": Held("3", kept), "u:4": Held("4", kept)}
+    wanted = {"u:1": item("b", department="Legal", key="u:1")}
+    wanted |= {key: item(None, department="Legal", key=key) for key in ("u:2", "u:3", "u:4")}
+    plan = planning.plan(wanted, held)
+    operations, rewritten = steps(plan, wanted, held, FINGERPRINTER)
+    assert [operation.key for operation in operations] == ["u:1", "u:2", "u:3", "u:4"]
+    assert operations[:2] == plan[:2]
+    assert set(rewritten) == {"u:3", "u:4"}
+    assert all(FINGERPRINTER.has_photo(one.fingerprint) for one in rewritten.values())
+
+
+def test_what_is_proven_of_one_contact_says_nothing_of_the_next() -> None:
+    edited = ("department",)
+    found = {
+        "u:1": Held("1", item("").fingerprint, edited),
+        "u:2": Held("2", item("a").fingerprint, edited),
+        "u:3": Held("3", item("a").fingerprint, edited),
+        "": Held("", item("a").fingerprint),
+    }
+    known = {"u:3": Held("3", item("a").fingerprint)}
+    doubted = FINGERPRINTER.doubting_photo(item("a").fingerprint)
+    assert proven(found, known, FINGERPRINTER) == {
+        "u:1": found["u:1"],
+        "u:2": Held("2", doubted, edited),
+        "u:3": found["u:3"],
+        "": Held("", doubted),
     }

@@ -106,7 +106,7 @@ def test_only_creates_can_be_refused() -> None:
     sync = Sync(on_user_delete="respect")
     items = {key: sync.item(key) for key in ("u:1", "u:2", "u:3")}
     plan: list[Operation] = [Create("u:1", b""), Create("u:2", b""), Update("u:3", "c", items["u:3"].body), Delete("u:4", "d")]
-    held = {"u:3": Held("c", ""), "u:4": Held("d", "")}
+    held = {"u:3": Held("c", sync.fingerprint(department="Legal")), "u:4": Held("d", "")}
     left = sync.policies.applied(plan, items, held, sync.fingerprinter, {"u:1", "u:3", "u:4"})
     assert left == plan[1:]
 
@@ -171,6 +171,23 @@ def test_of_unknown_content_all_is_written() -> None:
     assert fields(update) == set(sync.fingerprinter.fields)
     assert update is not None
     assert update.then is None
+    assert fields(sync.update(sync.item("o:1+u:1"), Held("a", ""), was=KEY)) == set(sync.fingerprinter.fields)
+
+
+def test_a_kept_name_does_not_let_go_of_other_edits() -> None:
+    sync = Sync(on_user_edit="keep")
+    entry = Held("a", sync.fingerprint(displayName="Mine", department="Mine"), ("department", "displayName"))
+    update = sync.update(sync.item(displayName="Ann", jobTitle="Head"), entry)
+    assert fields(update) == {"jobTitle"}
+    assert update is not None
+    assert update.then is not None
+    assert update.then.kept == ("department", "displayName")
+
+
+def test_edits_that_were_once_kept_are_overwritten_where_that_is_not_wanted_any_more() -> None:
+    sync = Sync(fields=NOTES)
+    entry = Held("a", sync.fingerprint(department="Mine"), ("department",))
+    assert fields(sync.update(sync.item(), entry)) == {"department"}
 
 
 # --- fill ------------------------------------------------------------------------------------------------------------------

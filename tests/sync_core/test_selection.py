@@ -298,6 +298,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"any": [SALES, {"all": [nested(9)]}]}, "rule", "nested deeper than 10 at any.1.all.0.not"),
         (nested(100_000), "rule", "nested deeper than 10"),
         ({"any": [SALES] * 501}, "rule", "more than 500 conditions"),
+        ({"any": [*[SALES] * 501, "rubbish"]}, "rule", "more than 500 conditions"),
         ({"all": [{"any": [SALES] * 250}, {"any": [BERLIN] * 251}]}, "rule", "more than 500 conditions"),
     ],
 )  # fmt: skip

@@ -86,7 +86,7 @@ def test_the_example_in_the_documentation_works() -> None:
     text = (Path(program.__file__).parents[2] / "docs" / "tenant-file.md").read_text(encoding="utf-8")
     example = text.split("```json\n")[1].split("```")[0]
     file = tenant_file.parse(example.encode())
-    assert [client.roles for client in file.app.automation] == [{"Rollcall.Admin"}]  # so that the demo can play in it
+    assert [client.roles for client in file.app.automation] == [{"Rollcall.Admin"}, {"Rollcall.Compliance"}]  # for the demo
     tenant = install(Microsoft365(SystemClock()), file)
     assert len(tenant.directory.users.objects) == 3
 

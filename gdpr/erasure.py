@@ -5,18 +5,24 @@ First comes the suppression: from its epoch on no run brings the person back. Th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
+from typing import Any
 
 from gdpr.audit_chain import SYSTEM
 from gdpr.audit_trail import record
+from gdpr.named_events import NAMED_KEY, events_naming, grounds_in, names_still, suppressed_by
 from gdpr.requests import Request, RequestKind, save_request
-from gdpr.subject import concerns, find_people, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
+from gdpr.subject import Match, concerns, find_people, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.engine.work import OutOfTimeError
 from sync_core.errors import LostPagesError, NotFoundError
-from sync_core.model import RunState
+from sync_core.fingerprints import Fingerprinter
+from sync_core.kinds import CONTACTS, EVENTS, Kind
+from sync_core.model import Item, RunState
+from sync_core.named import NAMED, item_without, owned_by
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
 from sync_core.state.names import REFUSALS, partition
@@ -24,17 +30,18 @@ from sync_core.state.photos import PHOTOS
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import all_chunks, load_run, newest_runs, save_chunk
 from sync_core.state.snapshots import SnapshotStore
-from sync_core.state.sources import OF_TARGETS, USERS, SourceHead, SourceStore, source_key
-from sync_core.state.suppressions import Kind, load_suppressions, suppress
+from sync_core.state.sources import CALENDAR, OF_TARGETS, USERS, SourceHead, SourceStore, owner_of, source_key
+from sync_core.state.suppressions import Kind as SuppressionKind
+from sync_core.state.suppressions import load_suppressions, suppress
 from sync_core.suppression import addresses, by_key, by_mail, identifiers
 
 _PLANNING = timedelta(minutes=30)
 """Longer no run plans: the platform ends a worker's call before."""
 
 KINDS = {
-    RequestKind.ERASURE: Kind.ERASURE,
-    RequestKind.RESTRICTION: Kind.RESTRICTION,
-    RequestKind.OBJECTION: Kind.OBJECTION,
+    RequestKind.ERASURE: SuppressionKind.ERASURE,
+    RequestKind.RESTRICTION: SuppressionKind.RESTRICTION,
+    RequestKind.OBJECTION: SuppressionKind.OBJECTION,
 }
 
 
@@ -58,6 +65,8 @@ class Task:
     keys: TenantKeys
     request: Request
     deadline: datetime
+    hashes: set[str] = field(default_factory=set)  # those that are suppressed on account of the request
+    events: dict[str, dict[str, Item | None]] = field(default_factory=dict)  # by sync: see `erasure_events`
 
     async def save(self) -> None:
         """Store how far the request has got. Raises ConflictError when another delivery works on it."""
@@ -77,9 +86,13 @@ class Task:
 async def suppress_person(task: Task) -> None:
     """Suppress the person by all that identifies nobody else: who was found with them and is not meant must stay."""
     context, request = task.context, task.request
-    found = {*request.subject.identifiers, *await _addresses_of(task)}
+    meant = await _meant(task)
+    theirs = _addresses_of(meant)
+    found = {*request.subject.identifiers, *theirs}
     if request.subject.keys:
         found -= await _carried_by_others(task, found)
+    # of whom events name, an officer has said that it is the same person
+    found |= {by_mail(str(match.person["mail"])) for key, match in meant.items() if key.startswith(NAMED_KEY) and match.person}
     found |= {by_key(key) for key in request.subject.keys}
     request.epoch = await suppress(
         context.tables,
@@ -95,9 +108,21 @@ async def suppress_person(task: Task) -> None:
     request.started_at = context.now()
 
 
-async def _addresses_of(task: Task) -> set[str]:
-    matches = await find_people(task.context, task.tenant, [by_key(key) for key in task.request.subject.keys])
-    return {by_mail(address) for match in matches.values() for address in addresses(match.person)}
+async def known_as(task: Task) -> set[str]:
+    """All that identifies the person, addresses that were found included."""
+    subject = task.request.subject
+    return {*subject.identifiers, *map(by_key, subject.keys), *_addresses_of(await _meant(task))}
+
+
+def _addresses_of(people: Mapping[str, Match]) -> set[str]:
+    return {by_mail(address) for match in people.values() for address in addresses(match.person)}
+
+
+async def _meant(task: Task) -> dict[str, Match]:
+    """The people who were confirmed, as far as they are known."""
+    subject = task.request.subject
+    found = await find_people(task.context, task.tenant, [*subject.identifiers, *map(by_key, subject.keys)])
+    return {key: match for key, match in found.items() if concerns(subject.keys, key)}
 
 
 async def _carried_by_others(task: Task, found: set[str]) -> set[str]:
@@ -115,7 +140,8 @@ async def _carried_by_others(task: Task, found: set[str]) -> set[str]:
 
 
 async def clean_sources(task: Task) -> None:
-    """Write every page of every source anew without the person: the store leaves out who was erased."""
+    """Write every page of every source anew without the person: the store leaves out who was erased, in events their names."""
+    task.hashes = await suppressed_by(task.context, task.tenant, task.request.request)
     for source in await sources_of(task.context, task.tenant):
         task.check_time()
         if source.startswith(PHOTOS):
@@ -139,7 +165,9 @@ async def _clean_source(task: Task, source: str, store: SourceStore, head: Sourc
     fresh = head
     for number in range(len(head.pages)):
         content = await store.page(head, number)
-        if any(_is_meant(task, source, stored, value) for stored, value in content.items()):
+        meant = [stored for stored, value in content.items() if _is_meant(task, source, stored, value)]
+        if meant:
+            task.request.count("events", len(meant) if source.startswith(CALENDAR) else 0)
             written = await store.write_page(generation, number, content, read_at=head.full_at)
             fresh = replace(fresh, pages=(*fresh.pages[:number], written, *fresh.pages[number + 1 :]))
             fresh = replace(fresh, count=fresh.count - len(content) + len(await store.page(fresh, number)))
@@ -150,7 +178,10 @@ async def _clean_source(task: Task, source: str, store: SourceStore, head: Sourc
         await store.sweep(keep={f"p:{page.generation}:{number:05d}" for number, page in enumerate(head.pages)})
 
 
-def _is_meant(task: Task, source: str, stored: str, value: dict[str, object]) -> bool:
+def _is_meant(task: Task, source: str, stored: str, value: dict[str, Any]) -> bool:
+    if source.startswith(CALENDAR):
+        owner = owned_by(owner_of(source), task.keys.suppression_key)
+        return bool(grounds_in((*value.get(NAMED, ()), owner), task.hashes))
     key = source_key(source, stored, value)
     if source == USERS and value.keys() <= OF_TARGETS:
         return False
@@ -159,21 +190,35 @@ def _is_meant(task: Task, source: str, stored: str, value: dict[str, object]) ->
 
 
 async def clean_snapshots(task: Task) -> None:
-    """Take the person out of every snapshot that is kept, so that neither undo nor a paused sync brings them back."""
-    task.request.count("snapshotItems", await strip_suppressed(task.context, task.keys, task.tenant))
+    """Take the person out of every snapshot of people, so that neither undo nor a paused sync brings them back."""
+    task.request.count("snapshotItems", await strip_suppressed(task.context, task.keys, task.tenant, (CONTACTS,)))
 
 
-async def strip_suppressed(context: Context, keys: TenantKeys, tenant: str) -> int:
+async def clean_snapshots_of_events(task: Task) -> None:
+    """Take the person's name out of every snapshot of events, once mailboxes have been rewritten by them."""
+    task.request.count("snapshotItems", await strip_suppressed(task.context, task.keys, task.tenant, (EVENTS,)))
+
+
+async def strip_suppressed(context: Context, keys: TenantKeys, tenant: str, kinds: Collection[Kind] = (CONTACTS, EVENTS)) -> int:
     """Take everybody who is suppressed out of the snapshots that are kept, which then count as of now; returns how many items."""
     suppressed = await load_suppressions(context.tables, keys.suppression_key, tenant)
+    fingerprinter = Fingerprinter(keys.fingerprint_key, keys.fingerprint_key_id, kind=EVENTS)
+
+    def left_of_person(item: Item) -> Item | None:
+        return None if suppressed.covers(item.key, person_in(item)) else item
+
+    def left_of_event(item: Item) -> Item | None:
+        return item_without(item, suppressed.holds, fingerprinter)
+
     stripped = 0
     async for sync in syncs_of(context, tenant):
-        store = SnapshotStore(context.tables, keys.sealer, tenant, sync.sync)
-        stripped += await store.strip(
-            lambda item: suppressed.covers(item.key, person_in(item)),
-            epoch=suppressed.epoch,
-            policies=Policies.of(sync.definition).name,
-        )
+        if sync.definition.kind in kinds:
+            store = SnapshotStore(context.tables, keys.sealer, tenant, sync.sync)
+            stripped += await store.strip(
+                left_of_event if sync.definition.kind is EVENTS else left_of_person,
+                epoch=suppressed.epoch,
+                policies=Policies.of(sync.definition).name,
+            )
     return stripped
 
 
@@ -228,7 +273,21 @@ async def verify(task: Task) -> None:
         left = {key: match for key, match in left.items() if any(place.startswith("snapshot/") for place in match.places)}
     if any(concerns(request.subject.keys or list(left), key) for key in left) or await _has_photo(task):
         raise AgainError
+    if await _is_named(task):
+        raise AgainError
     request.counts["foundWhenLookedAgain"] = len(left)
+
+
+async def _is_named(task: Task) -> bool:
+    context, tenant = task.context, task.tenant
+    hashes = await suppressed_by(context, tenant, task.request.request)
+    if task.request.kind is RequestKind.ERASURE:
+        async for _ in events_naming(context, task.keys, tenant, await sources_of(context, tenant), hashes):
+            return True
+    async for sync in syncs_of(context, tenant):
+        if await names_still(SnapshotStore(context.tables, task.keys.sealer, tenant, sync.sync), hashes):
+            return True
+    return False
 
 
 async def _has_photo(task: Task) -> bool:

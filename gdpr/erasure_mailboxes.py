@@ -13,10 +13,11 @@ from itertools import islice
 from typing import Any
 
 from gdpr.erasure import Task, WaitError
+from gdpr.erasure_events import rewrite_events
 from gdpr.subject import concerns, syncs_of
 from sync_core.engine import folders
 from sync_core.engine.context import MAILBOXES_PER_CHUNK
-from sync_core.engine.work import BATCH
+from sync_core.engine.work import BATCH, open_mailboxes
 from sync_core.errors import ConflictError, LedgerDoubtError, LostPagesError, MailboxError, TransientError
 from sync_core.kinds import EVENTS
 from sync_core.marks import key_in
@@ -24,6 +25,7 @@ from sync_core.model import Delete, Replica
 from sync_core.ports import Mailboxes
 from sync_core.state import replicas as register
 from sync_core.state.ledgers import Ledger, LedgerStore
+from sync_core.state.syncs import Sync, load_sync
 from sync_core.suppression import by_mail, by_phone
 
 PER_ROUND = ("mailboxes", "mailboxesUnreachable")
@@ -39,14 +41,14 @@ async def clean_mailboxes(task: Task) -> None:
     request = task.request
     at_sync, _, at_mailbox = request.cursor.partition("|")
     async for sync in syncs_of(task.context, task.tenant):
-        if sync.sync < at_sync or sync.definition.kind is EVENTS:
+        if sync.sync < at_sync:
             continue
         after = at_mailbox if sync.sync == at_sync else ""
         found = [one async for one in register.all_replicas(task.context.tables, task.tenant, sync.sync) if one.mailbox > after]
         waiting = iter(found)
         while group := list(islice(waiting, MAILBOXES_PER_CHUNK)):
             task.check_time()
-            busy = await _serve(task, sync.sync, group)
+            busy = await _serve(task, sync, group)
             request.subject.busy += [(sync.sync, mailbox) for mailbox in busy]
             request.cursor = f"{sync.sync}|{group[-1].mailbox}"
             await task.save()  # a death then counts at most these anew
@@ -60,22 +62,23 @@ async def clean_mailboxes(task: Task) -> None:
                 for one, mailbox in again[at : at + MAILBOXES_PER_CHUNK]
                 if one == sync_id
             ]
-            busy = await _serve(task, sync_id, [row for row in rows if row is not None])
+            sync = await load_sync(task.context.tables, task.tenant, sync_id, ended=True)
+            busy = await _serve(task, sync, [row for row in rows if row is not None])
             request.subject.busy += [(sync_id, mailbox) for mailbox in busy]
     if request.subject.busy:
         raise WaitError(_BUSY_DELAY)
 
 
-async def _serve(task: Task, sync: str, group: Sequence[Replica]) -> list[str]:
+async def _serve(task: Task, sync: Sync, group: Sequence[Replica]) -> list[str]:
     """Clean up to twenty mailboxes side by side; returns those that another worker holds."""
-    claimed, busy = await _claim(task, sync, group)
-    mailboxes = task.context.graph.mailboxes(task.tenant)
-    ledgers = LedgerStore(task.context.tables, task.keys.sealer, task.tenant, sync)
+    claimed, busy = await _claim(task, sync.sync, group)
+    mailboxes = open_mailboxes(task.context, sync)
+    ledgers = LedgerStore(task.context.tables, task.keys.sealer, task.tenant, sync.sync)
     await asyncio.gather(*(_clean(task, mailboxes, ledgers, sync, replica) for replica in claimed))
     task.request.count("requests", mailboxes.spent.requests)
     for replica in claimed:
         replica.owner, replica.owned_until = "", None
-    await _save(task, sync, claimed)
+    await _save(task, sync.sync, claimed)
     return busy
 
 
@@ -109,10 +112,13 @@ async def _save(task: Task, sync: str, rows: Sequence[Replica]) -> set[str]:
     return lost
 
 
-async def _clean(task: Task, mailboxes: Mailboxes, ledgers: LedgerStore, sync: str, replica: Replica) -> None:
+async def _clean(task: Task, mailboxes: Mailboxes, ledgers: LedgerStore, sync: Sync, replica: Replica) -> None:
     with mailboxes.sharing():
         try:
-            await _remove(task, mailboxes, ledgers, sync, replica)
+            if sync.definition.kind is EVENTS:
+                await rewrite_events(task, mailboxes, ledgers, await _ledger(ledgers, replica), sync.sync, replica)
+            else:
+                await _remove(task, mailboxes, ledgers, sync.sync, replica)
         except TransientError:
             # the ledger has been saved or not: either way the folder is listed before anything is created
             replica.dirty = True

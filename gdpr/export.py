@@ -16,7 +16,8 @@ from gdpr.audit_trail import export as audit_lines
 from gdpr.audit_trail import stored_entries
 from gdpr.cards import as_csv, as_vcards
 from gdpr.documents import manifest
-from gdpr.erasure import Task, WaitError
+from gdpr.erasure import Task, WaitError, known_as
+from gdpr.named_events import events_naming, hashes_of
 from gdpr.requests import Request, RequestKind, RequestState, Subject, load_request, newest_requests, save_request
 from gdpr.subject import concerns, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
@@ -34,6 +35,7 @@ from sync_core.suppression import by_key, identifiers
 
 KEPT_FOR = timedelta(days=7)
 
+_OF_EVENTS = ("subject", "start", "end", "location")
 _EXPORTS = (RequestKind.EXPORT, RequestKind.TENANT_EXPORT)
 _EXPORT_DELAY = 10.0
 
@@ -141,6 +143,7 @@ async def held_on(task: Task) -> dict[str, Any]:
         "sources": sources,
         "photos": await _photos(task),
         "contacts": contacts,
+        "events": await _events(task),
         "mailboxes": mailboxes,
         "ownMailbox": own,
         "runs": await _runs(task),
@@ -158,6 +161,17 @@ async def _photos(task: Task) -> list[dict[str, str]]:
             for user in task.request.subject.object_ids:
                 found += [{"source": source, "jpeg": b64encode(photo).decode()} for photo in await store.of(user)]
     return found
+
+
+async def _events(task: Task) -> list[dict[str, Any]]:
+    """The events that name the person, or are from their calendar: without the names of others."""
+    context, tenant = task.context, task.tenant
+    hashes = hashes_of(await known_as(task), task.keys)
+    sources = await sources_of(context, tenant)
+    return [
+        {"source": source, "key": key, "as": [role for role, _, _ in grounds], **{name: event[name] for name in _OF_EVENTS}}
+        async for source, key, event, grounds in events_naming(context, task.keys, tenant, sources, hashes)
+    ]
 
 
 async def _holds(ledgers: LedgerStore, mailbox: str, subject: Subject) -> bool:

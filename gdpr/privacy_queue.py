@@ -9,6 +9,7 @@ from gdpr import erasure, export
 from gdpr.audit_chain import SYSTEM
 from gdpr.audit_trail import record
 from gdpr.erasure import AgainError, Task, WaitError
+from gdpr.erasure_events import mirror_anew
 from gdpr.erasure_mailboxes import PER_ROUND, clean_mailboxes
 from gdpr.requests import WARN_BEFORE, Request, RequestKind, RequestState, finish, load_request, newest_requests, save_request
 from gdpr.subject import sources_of
@@ -30,6 +31,8 @@ _STOPPING: Sequence[Step] = (
     erasure.suppress_person,
     erasure.clean_snapshots,
     clean_mailboxes,
+    erasure.clean_snapshots_of_events,
+    mirror_anew,
     erasure.verify,
     erasure.write_receipt,
 )
@@ -38,6 +41,8 @@ _ERASING: Sequence[Step] = (
     erasure.clean_sources,
     erasure.clean_snapshots,
     clean_mailboxes,
+    erasure.clean_snapshots_of_events,
+    mirror_anew,
     erasure.clean_refusals,
     erasure.clean_results,
     export.clean_exports,

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from gdpr.named_events import NAMED_KEY, events_naming, hashes_of
 from sync_core.engine.context import Context
 from sync_core.errors import LostPagesError
 from sync_core.model import Item
@@ -17,7 +18,7 @@ from sync_core.state.photos import PHOTOS, PhotoStore
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import OF_TARGETS, SourceStore, source_key
 from sync_core.state.syncs import Sync, load_sync
-from sync_core.suppression import by_key, identifiers
+from sync_core.suppression import addresses, by_key, by_mail, identifiers
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ async def find_people(context: Context, tenant: str, wanted: Collection[str]) ->
     """Everybody who has one of these identifiers, by the key of a source object.
 
     Who stands in a snapshot under several keys is found under each. A user of whom only the object id is left is not a match.
+    Who is named in events under one of these addresses, or one of those found, is a match of their own for each.
     """
     keys = await context.keyring.keys(tenant)
     found: dict[str, Match] = {}
@@ -50,6 +52,13 @@ async def find_people(context: Context, tenant: str, wanted: Collection[str]) ->
         key = source_key(source, stored, value)
         if not known.isdisjoint(identifiers(key, value)) and not value.keys() <= OF_TARGETS:
             _note(found, key, value, f"source/{source}")
+    known |= {by_mail(address) for match in found.values() for address in addresses(match.person)}
+    hashes = hashes_of(known, keys)
+    sources = await sources_of(context, tenant)
+    async for source, _, _, grounds in events_naming(context, keys, tenant, sources, hashes):
+        for _, hash_, name in grounds:
+            person = {"displayName": name, "mail": hashes[hash_].removeprefix(by_mail(""))} if name else {}
+            _note(found, f"{NAMED_KEY}{hash_}", person, f"source/{source}")
     return found
 
 

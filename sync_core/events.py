@@ -31,6 +31,9 @@ OWNED_FIELDS: tuple[str, ...] = (
 FIELDS: tuple[str, ...] = (*OWNED_FIELDS, "reminderMinutesBeforeStart")
 """What a sync can own."""
 
+ORGANISER, ATTENDEES = "Organiser", "Attendees"
+"""What stands before the names of people, on lines of their own below the text."""
+
 _NEVER = {"isOnlineMeeting": False, "responseRequested": False}
 _SHOWN = frozenset({"free", "tentative", "busy", "oof", "workingElsewhere"})
 
@@ -143,8 +146,8 @@ def _body(told: Occurrence) -> Iterator[str]:
     yield from told["text"].split("\n") if told["text"] else ()
     people = ", ".join(told["attendees"])
     lines: Iterable[tuple[str, str]] = (
-        ("Organiser", told["organizer"]),
-        ("Attendees", people),
+        (ORGANISER, told["organizer"]),
+        (ATTENDEES, people),
         ("Join", told["join"]),
         ("Open", told["link"]),
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
+
+Named = tuple[str, str, str]
+"""A person in an event: role, keyed hash of the address, name (see `named`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +20,14 @@ class Item:
 
     `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the JSON
     object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox. `photo` says where the
-    item's photo is kept, "" that it has none; None leaves photos alone (see `photos`).
+    item's photo is kept, "" that it has none; None leaves photos alone (see `photos`). `named` are the people whom an event names.
     """
 
     key: str
     fingerprint: str
     body: bytes
     photo: str | None = None
+    named: Sequence[Named] = ()
 
 
 class Held(Struct, frozen=True, array_like=True, gc=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sync_core.definition import FromCalendar
@@ -13,6 +14,7 @@ from sync_core.events import end_of, item_of
 from sync_core.fingerprints import Fingerprinter
 from sync_core.kinds import EVENTS
 from sync_core.model import Delete, Item, Operation, Replica
+from sync_core.named import owned_by, told_of, without
 from sync_core.state.syncs import Forecast, Sync
 from sync_core.windows import Window
 
@@ -27,12 +29,14 @@ async def items_of_calendars(
     forecast = Forecast(material.window.first)
     for definition, source in material.sources:
         assert isinstance(definition, FromCalendar)
+        owner = owned_by(str(definition.mailbox), material.suppressed.key)
         spans: list[tuple[str, str]] = []
         async for key, occurrence in source.people(material.heads):
             if material.window.holds(occurrence["start"], occurrence["end"]) and rules.mirrors(occurrence):
                 spans.append((occurrence["start"], occurrence["end"]))
-                items[key] = item_of(
-                    occurrence,
+                shown = without(occurrence, material.suppressed.holds)
+                item = item_of(
+                    shown,
                     key=key,
                     installation=context.installation,
                     sync=sync.sync,
@@ -41,6 +45,7 @@ async def items_of_calendars(
                     prefix=definition.prefix,
                     category=definition.category,
                 )
+                items[key] = replace(item, named=told_of(rules.told(shown), owner))
         shares[source.id] = len(spans)
         forecast.departures[source.id] = material.window.departures(spans)
     return items, shares, forecast

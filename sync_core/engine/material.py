@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sync_core.choices import Choice, choices_in
-from sync_core.definition import SourceDefinition
+from sync_core.definition import FromCalendar, SourceDefinition
 from sync_core.engine.context import Context
 from sync_core.errors import MailboxError, ParkedError, Reason, SourceError, TenantError, TransientError
 from sync_core.model import Spent
@@ -23,6 +23,8 @@ from sync_core.state.sources import SourceHead
 from sync_core.state.suppressions import Suppressions, load_suppressions
 from sync_core.state.syncs import Sync
 from sync_core.windows import Window
+
+_OWNER_SUPPRESSED = "whose calendar it is must not be shown to others (privacy request): take it out of the sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     """Bring each source up to date. What it took of Graph is added to `spent`.
 
     Raises SourceError that names the source which cannot be read: then nothing has changed in that one. Of several calendars, it
-    is enough that one can be read.
+    is enough that one can be read. One whose owner is suppressed counts as empty.
     """
     reading = Reading(context.tables, keys, context.graph, context.clock, sync.tenant, in_full, spent)
     # before anything is read: whoever is suppressed meanwhile makes this material too old to be served
@@ -73,6 +75,10 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
     groups = {str(group): GroupMembers(reading, str(group)) for group in sorted(sync.definition.groups)}
     heads = {directory.id: await _refreshed(directory)}
     unreadable: list[str] = []
+    for definition, source in sources:
+        if isinstance(definition, FromCalendar) and suppressed.covers(f"u:{definition.mailbox}", {}):
+            heads[source.id] = SourceHead((), 0, heads[directory.id].full_at)
+            unreadable.append(f"{source.id}: {_OWNER_SUPPRESSED}")
     for source in (*(source for _, source in sources), *groups.values()):
         if source.id in heads:
             continue

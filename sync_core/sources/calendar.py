@@ -20,11 +20,12 @@ from sync_core import buckets, marks
 from sync_core.encoding import kept as encoded
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError, MailboxError, MailboxGoneError, Reason, SourceError
 from sync_core.event_rules import EventRules
+from sync_core.named import NAMED, named_in
 from sync_core.occurrences import Occurrence, occurrence_of, origin_of
 from sync_core.ports import Calendars
 from sync_core.sources.base import Heads, Person, Reading, Source, short_hash
 from sync_core.sources.delta import flip
-from sync_core.state.sources import SourceHead
+from sync_core.state.sources import CALENDAR, SourceHead
 
 DEFAULT_CALENDAR = "default"
 """The name that stands for the mailbox's own calendar."""
@@ -64,7 +65,7 @@ class CalendarEvents(Source):
     """One calendar of one mailbox, by the calendar's name, over the window of a sync."""
 
     def __init__(self, reading: Reading, mailbox: str, calendar: str, rules: EventRules) -> None:
-        self.id = f"calendar-{mailbox}-{short_hash(calendar.casefold(), str(rules.days_back), str(rules.days_ahead))}"
+        self.id = f"{CALENDAR}{mailbox}-{short_hash(calendar.casefold(), str(rules.days_back), str(rules.days_ahead))}"
         self._mailbox = mailbox
         self._calendar = calendar
         self._reading = reading
@@ -169,5 +170,7 @@ class CalendarEvents(Source):
             turns[key] += 1
             if turns[key] > 1:  # twice on a day of UTC, where clocks were changed
                 key += f"-{turns[key]}"
-            result[key] = {**occurrence_of(one), _ORIGIN: origin, _UID: one.get("iCalUId") or ""}
+            occurrence = occurrence_of(one)
+            named = named_in(one, occurrence, self._reading.keys.suppression_key)
+            result[key] = {**occurrence, NAMED: named, _ORIGIN: origin, _UID: one.get("iCalUId") or ""}
         return result

@@ -218,8 +218,10 @@ class SnapshotStore:
         await self._remove([row async for row in self._rows() if row not in keep])
         return head
 
-    async def strip(self, is_gone: Callable[[Item], bool], *, epoch: int, policies: str) -> int:
-        """Take items out of the snapshots that are kept, and let these count as made in `epoch`; returns how many. Repeatable.
+    async def strip(self, left_of: Callable[[Item], Item | None], *, epoch: int, policies: str) -> int:
+        """Put in the place of each item of the snapshots that are kept what is left of it, and let them count as made in `epoch`.
+
+        Returns how many are others now, or gone. Repeatable.
 
         Pages are written over, so that a worker which knows an older head does not read the items either. Of a snapshot that is
         incomplete nothing is kept. Raises ConflictError when a run makes another snapshot at the same time.
@@ -235,10 +237,10 @@ class SnapshotStore:
             try:
                 for number in range(len(head.digests)):
                     page = await self._read(head, number)
-                    kept = {key: item for key, item in page.items() if not is_gone(item)}
-                    if len(kept) < len(page):
+                    kept = {key: left for key, item in page.items() if (left := left_of(item)) is not None}
+                    if changed := sum(kept.get(key) is not item for key, item in page.items()):
                         await self._write_pages({_row(head.pages[number], number): _plain(kept.values())}, head.read_at)
-                    stripped += len(page) - len(kept)
+                    stripped += changed
                     count += len(kept)
                     # of every page: an attempt before this one may have died between page and head
                     digests.append(_digest(kept.values(), policies))
@@ -278,8 +280,10 @@ def _plain(items: Iterable[Item]) -> bytes:
     return orjson.dumps([_stored(item) for item in items])
 
 
-def _stored(item: Item) -> tuple[str | None, ...]:
+def _stored(item: Item) -> tuple[object, ...]:
     stored = (item.key, item.fingerprint, item.body.decode())
+    if item.named:
+        return (*stored, item.photo, item.named)
     return (*stored, item.photo) if item.photo is not None else stored
 
 

@@ -16,6 +16,7 @@ import orjson
 
 from sync_core import buckets
 from sync_core.errors import ConflictError, LostPagesError
+from sync_core.named import without
 from sync_core.ports import Insert, Replace, Tables, TenantKeys
 from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
@@ -24,6 +25,9 @@ from sync_core.suppression import by_key
 
 FILE, PUSH = "file-", "push-"
 """How the ids of sources begin that people are handed to: nobody else has what is in them."""
+
+CALENDAR = "calendar-"
+"""How the ids of calendars begin: the mailbox follows, then a hash."""
 
 USERS, ORG_CONTACTS = "users", "orgcontacts"
 """The sources that the directory has: they are stored by object id."""
@@ -169,6 +173,8 @@ class SourceStore:
             self._erased = await load_suppressions(self._tables, self._keys.suppression_key, self._tenant)
         if not self._erased.grounds:
             return content
+        if self._source.startswith(CALENDAR):
+            return self._events_without_erased(content)
         kept: dict[str, Mapping[str, Any]] = {}
         for stored, value in content.items():
             key = source_key(self._source, stored, value)
@@ -182,6 +188,13 @@ class SourceStore:
             if self._source == USERS:
                 kept[stored] = {name: content for name, content in value.items() if name in OF_TARGETS}
         return kept
+
+    def _events_without_erased(self, content: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        """Events without the names of people who were erased; none at all of a calendar that is one of theirs."""
+        assert self._erased is not None
+        if self._erased.erased(f"u:{owner_of(self._source)}", {}):
+            return {}
+        return {stored: without(dict(value), self._erased.holds_erased) for stored, value in content.items()}
 
     async def flip(self, head: SourceHead, previous_etag: str) -> None:
         """Make `head` the current one and remove pages it does not name.
@@ -218,6 +231,11 @@ class SourceStore:
     async def _rows(self) -> AsyncIterator[str]:
         async for entity in self._tables.query(SOURCES, self._partition, start="p:", end="p;", select=["ReadAt"]):
             yield entity.row
+
+
+def owner_of(source: str) -> str:
+    """The mailbox that a calendar among the sources is of."""
+    return source.removeprefix(CALENDAR).rpartition("-")[0]
 
 
 def source_key(source: str, stored: str, value: Mapping[str, Any]) -> str:

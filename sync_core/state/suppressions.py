@@ -49,6 +49,14 @@ class Suppressions:
         """Whether a person of a source is suppressed."""
         return bool(self.grounds) and any(hashed(name, self.key) in self.grounds for name in identifiers(key, person))
 
+    def holds(self, hash_: str) -> bool:
+        """Whether this keyed hash is that of somebody who is suppressed."""
+        return hash_ in self.grounds
+
+    def holds_erased(self, hash_: str) -> bool:
+        """Whether it is that of somebody of whom nothing must be stored."""
+        return any(ground.kind is Kind.ERASURE for ground in self.grounds.get(hash_, ()))
+
     def erased(self, key: str, person: Mapping[str, Any]) -> set[Ground]:
         """On which grounds a person of a source must not even be stored."""
         if not self.grounds:

@@ -10,7 +10,8 @@ from api.endpoint import EVERYONE, Audit, Call, Endpoints, Listed, Strict, SyncI
 from api.principal import Role
 from sync_core.choices import Choice
 from sync_core.engine import employees
-from sync_core.engine.employees import MyList
+from sync_core.engine.employees import MyFields, MyList
+from sync_core.hiding import CardField
 
 endpoints = Endpoints("Me")
 
@@ -56,6 +57,19 @@ class CardShown(BaseModel):
     contact: dict[str, Any] = Field(description="A contact's properties, as Microsoft Graph names them")
 
 
+class MyFieldsShown(BaseModel):
+    """What may be hidden of the own card in all lists, and what is."""
+
+    hideable: list[CardField] = Field(description="What the administrator lets employees hide")
+    hidden: list[CardField]
+
+
+class FieldsHidden(Strict):
+    """What is to be hidden: these fields and no other."""
+
+    hidden: list[CardField] = Field(max_length=len(CardField))
+
+
 @endpoints.get("me", roles=EVERYONE)
 async def get_me(call: Call) -> Me:
     """Who is signed in."""
@@ -86,6 +100,26 @@ async def my_cards(call: Call) -> Listed[CardShown]:
     return Listed(
         items=[CardShown(sync=card.sync.sync, name=card.sync.definition.name, contact=dict(card.contact)) async for card in cards]
     )
+
+
+@endpoints.get("me/fields", roles=EVERYONE)
+async def my_fields(call: Call) -> MyFieldsShown:
+    """What I may hide of my card in everybody's lists, and what I do."""
+    return _fields(await employees.my_fields(call.context, call.tenant, call.principal.object_id))
+
+
+@endpoints.put("me/fields", roles=EVERYONE, audits="fields.hidden")
+async def hide_fields(call: Call, body: FieldsHidden, audit: Audit) -> MyFieldsShown:
+    """Hide fields of my card, or show them again. The next run of each list heeds it."""
+    person = call.principal.object_id
+    mine = await employees.my_fields(call.context, call.tenant, person)
+    employees.check_hideable(mine, body.hidden)
+    await audit(before={"hidden": sorted(mine.hidden)}, after={"hidden": sorted(set(body.hidden))})
+    return _fields(await employees.hide(call.context, call.tenant, person, mine, body.hidden))
+
+
+def _fields(mine: MyFields) -> MyFieldsShown:
+    return MyFieldsShown(hideable=list(mine.hideable), hidden=sorted(mine.hidden))
 
 
 def _shown(one: MyList) -> MyListShown:

@@ -167,13 +167,14 @@ DATA_MAP: tuple[Stored, ...] = (
     ),
     Stored(
         names.CHOICES,
-        "which lists employees have chosen for themselves",
+        "which lists employees have chosen for themselves, and which fields of their own cards they hide",
         EMPLOYEES,
         MIRROR,
-        "the sync's life",
+        "the sync's life; hidden fields until they are shown again; both at most until the employee is erased",
         NOBODY,
         Category.ID,
-        _plain("Choice*", "Hidden*"),
+        {"Choice": Category.PLAIN, "Hidden": Category.SETTINGS},
+        frozenset({"Hidden"}),
     ),
     Stored(
         names.SOURCES,

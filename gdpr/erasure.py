@@ -25,6 +25,7 @@ from sync_core.model import Item, RunState
 from sync_core.named import NAMED, item_without, owned_by
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
+from sync_core.state.choices import forget_choices
 from sync_core.state.names import REFUSALS, partition
 from sync_core.state.photos import PHOTOS
 from sync_core.state.refusals import RefusalStore
@@ -234,6 +235,13 @@ async def clean_refusals(task: Task) -> None:
             if refusals.changed:
                 await store.save(mailbox, refusals)
                 task.request.count("refusals")
+
+
+async def clean_choices(task: Task) -> None:
+    """Forget what the person chose for the own mailbox and the own card."""
+    syncs = [sync.sync async for sync in syncs_of(task.context, task.tenant)]
+    for user in task.request.subject.object_ids:
+        task.request.count("choices", await forget_choices(task.context.tables, task.tenant, syncs, user))
 
 
 async def clean_results(task: Task) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from gdpr.requests import Request, RequestKind, RequestState, Subject, load_requ
 from gdpr.subject import concerns, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.errors import InputError, LostPagesError, NotFoundError
+from sync_core.state.choices import load_choices, load_hidden
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import REFUSALS, SUPPRESSIONS, TENANTS, partition
 from sync_core.state.photos import PHOTOS
@@ -146,6 +147,7 @@ async def held_on(task: Task) -> dict[str, Any]:
         "events": await _events(task),
         "mailboxes": mailboxes,
         "ownMailbox": own,
+        "choices": await _choices(task, subject.object_ids),
         "runs": await _runs(task),
         "suppressed": any(suppressed.covers(entry["key"], entry["properties"]) for entry in sources),
         "auditTrail": await _acts(task),
@@ -193,6 +195,18 @@ async def _own(task: Task, sync: str, mailbox: str, ledgers: LedgerStore) -> lis
     refusals = await RefusalStore(task.context.tables, task.keys.fingerprint_key, task.tenant, sync).load(mailbox)
     state = {name: value for name, value in asdict(replica).items() if name not in ("etag", "owner", "owned_until")}
     return [{"sync": sync, "replica": state, "contacts": ledger.head.count if ledger else None, "refused": len(refusals.hashes)}]
+
+
+async def _choices(task: Task, users: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """What these employees have chosen (with None: all), for lists and for their own cards."""
+    context, tenant = task.context, task.tenant
+    found: list[dict[str, Any]] = []
+    async for sync in syncs_of(context, tenant):
+        chosen = await load_choices(context.tables, tenant, sync.sync)
+        found += [{"user": user, "sync": sync.sync, "choice": choice} for user, choice in sorted(chosen.items())]
+    hidden = await load_hidden(context.tables, tenant)
+    found += [{"user": user, "hides": sorted(fields)} for user, fields in sorted(hidden.items())]
+    return [choice for choice in found if users is None or choice["user"] in users]
 
 
 async def _runs(task: Task) -> list[dict[str, Any]]:

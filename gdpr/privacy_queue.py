@@ -44,6 +44,7 @@ _ERASING: Sequence[Step] = (
     erasure.clean_snapshots_of_events,
     mirror_anew,
     erasure.clean_refusals,
+    erasure.clean_choices,
     erasure.clean_results,
     export.clean_exports,
     erasure.verify,

@@ -28,13 +28,14 @@ from sync_core.ports import (
     Tables,
     Write,
 )
-from sync_core.state.names import CHUNKS, RUNS, SYNCS, TENANTS
+from sync_core.state.names import CHOICES, CHUNKS, RUNS, SYNCS, TENANTS
 
 log = logging.getLogger("rollcall.tables")
 
 SEALED: Mapping[str, frozenset[str]] = {
     TENANTS: frozenset({"Settings"}),
     SYNCS: frozenset({"Definition"}),
+    CHOICES: frozenset({"Hidden"}),
     RUNS: frozenset({"Detail"}),
     CHUNKS: frozenset({"Replicas", "Results", "Carried"}),
 }

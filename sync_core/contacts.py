@@ -8,7 +8,7 @@ is removed in the mailbox too. `fileAs` is left to Exchange, which files by name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +85,12 @@ def item_of(
     key: str | None = None,
     fields: Fields | None = None,
     photo: tuple[str, str | None] = ("", None),
+    veil: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
 ) -> Item:
     """The user as an item ready to be written, our marks included. Equal users give equal bytes.
 
     `key` is that of a person from another source, or from several, `fields` the rules of the sync if it has any, `photo` whose
-    photo it is to have and its name (see `photos.photo_of`).
+    photo it is to have and its name (see `photos.photo_of`), `veil` takes out what the person hides (see `hiding`).
     """
     key = key or key_of(user)
     contact = contact_of(user, default_country=default_country)
@@ -97,11 +98,15 @@ def item_of(
         contact = fields.shaped(contact, user, country=_country(user, default_country))
     owner, name = photo
     fingerprint = fingerprinter.of(contact, photo=name or "")
+    hides = ""
+    if veil is not None:
+        hides, contact = fingerprint, veil(contact)
+        fingerprint = fingerprinter.of(contact, photo=name or "")
     contact["singleValueExtendedProperties"] = [
         {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
         {"id": marks.FINGERPRINT_PROPERTY, "value": fingerprint},
     ]
-    return Item(key, fingerprint, kept(contact), photo=f"{owner}:{name}" if name else name)
+    return Item(key, fingerprint, kept(contact), photo=f"{owner}:{name}" if name else name, hides=hides)
 
 
 def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from sync_core.errors import InputError
 from sync_core.event_rules import EventRules, Label
 from sync_core.events import owned
 from sync_core.fields import Fields
+from sync_core.hiding import CardField
 from sync_core.kinds import CONTACTS, EVENTS, Kind
 from sync_core.schedules import Daily, Schedule
 from sync_core.selection import OptionalRule, Selection
@@ -288,12 +289,18 @@ class TenantSettings(_Strict):
     """What holds for all syncs of a tenant.
 
     `default_country` (ISO 3166 alpha-2) reads the phone numbers of people without a country. With `four_eyes`, a privacy request
-    is confirmed by another person than made it.
+    is confirmed by another person than made it. `hideable` are the fields of their own cards that employees may hide.
     """
 
     default_country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
     retention: Retention = Retention()
     four_eyes: bool = False
+    hideable: tuple[CardField, ...] = ()
+
+    @field_validator("hideable")
+    @classmethod
+    def _in_order(cls, value: tuple[CardField, ...]) -> tuple[CardField, ...]:
+        return tuple(name for name in CardField if name in value)
 
     @field_validator("default_country")
     @classmethod

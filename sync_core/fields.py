@@ -101,6 +101,11 @@ class Fields(_Strict):
         """The fields that are only written where they are blank."""
         return frozenset(name for name in FIELDS if self._policy(name) == "fill")
 
+    @property
+    def fed(self) -> dict[str, str]:
+        """The fields that a rule feeds with an attribute of its choice, and which."""
+        return {name: rule.source for name, rule in self.rules.items() if rule.source is not None}
+
     def shaped(self, contact: Mapping[str, Any], person: Mapping[str, Any], *, country: str | None) -> dict[str, Any]:
         """The contact that the rules make of a person, given what belongs there without them. Only owned fields are in it."""
         shaped = dict(contact)

@@ -21,6 +21,7 @@ class Item:
     `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the JSON
     object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox. `photo` says where the
     item's photo is kept, "" that it has none; None leaves photos alone (see `photos`). `named` are the people whom an event names.
+    `hides` is the fingerprint that it would have if its person hid nothing, "" for who does not.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Item:
     body: bytes
     photo: str | None = None
     named: Sequence[Named] = ()
+    hides: str = ""
 
 
 class Held(Struct, frozen=True, array_like=True, gc=False):

@@ -99,6 +99,10 @@ class Policies:
             kept |= NAMES.intersection(differing)  # a name is one thing, and Exchange makes one part from the others
         filled = self.filled.intersection(differing)
         theirs = kept | {name for name in filled if not fingerprinter.is_blank(entry.fingerprint, name)}
+        if item.hides:
+            # what we filled in before the person hid it; the user's own would differ from it
+            unlike = fingerprinter.differing(entry.fingerprint, item.hides)
+            theirs -= filled.difference(filled if unlike is None else unlike)
         ours = [name for name in differing if name not in theirs]
         if not ours and not update.was and edited <= kept:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,13 @@ from sync_core import buckets
 from sync_core.choices import Choice, choices_in, effective
 from sync_core.engine.context import Context
 from sync_core.errors import InputError, LostPagesError, NotFoundError
+from sync_core.hiding import CardField
 from sync_core.model import Item, Replica
-from sync_core.state.choices import load_choice, save_choice
+from sync_core.state.choices import load_choice, load_hidden_by, save_choice, save_hidden
 from sync_core.state.replicas import load_replica
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.syncs import Sync, load_sync, syncs_of
+from sync_core.state.tenants import load_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,15 @@ class Card:
 
     sync: Sync
     contact: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MyFields:
+    """What an employee may hide of the own card in all lists, and does. `kept` is hidden no more since it is not allowed now."""
+
+    hideable: tuple[CardField, ...]
+    hidden: frozenset[CardField]
+    kept: frozenset[CardField] = frozenset()
 
 
 async def my_lists(context: Context, tenant: str, person: str) -> AsyncIterator[MyList]:
@@ -74,6 +85,26 @@ async def my_cards(context: Context, tenant: str, person: str) -> AsyncIterator[
         if head is not None and (item := await _item_of(store, head, f"u:{person}")) is not None:
             contact = orjson.loads(item.body)
             yield Card(sync, {name: contact[name] for name in head.owned if contact.get(name)})
+
+
+async def my_fields(context: Context, tenant: str, person: str) -> MyFields:
+    """What a person may hide of the own card, and does."""
+    hideable = (await load_tenant(context.tables, tenant)).settings.hideable
+    chosen = await load_hidden_by(context.tables, tenant, person)
+    return MyFields(hideable, chosen & frozenset(hideable), chosen - frozenset(hideable))
+
+
+def check_hideable(mine: MyFields, wanted: Collection[CardField]) -> None:
+    """Check that a person may hide these fields. Raises InputError."""
+    if set(wanted) - set(mine.hideable):
+        allowed = ", ".join(mine.hideable) or "none"
+        raise InputError("hidden", f"may name only what your administrator lets employees hide: {allowed}")
+
+
+async def hide(context: Context, tenant: str, person: str, mine: MyFields, wanted: Collection[CardField]) -> MyFields:
+    """Hide these fields of the own card and no other; the next run of each sync heeds it."""
+    await save_hidden(context.tables, tenant, person, mine.kept.union(wanted))
+    return replace(mine, hidden=frozenset(wanted))
 
 
 async def _my_list(context: Context, sync: Sync, person: str) -> MyList | None:

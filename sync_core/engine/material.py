@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from sync_core.buckets import bucket_of
 from sync_core.choices import Choice, choices_in
-from sync_core.definition import FromCalendar, SourceDefinition
+from sync_core.definition import FromCalendar, SourceDefinition, TenantSettings
 from sync_core.engine.context import Context
 from sync_core.errors import MailboxError, ParkedError, Reason, SourceError, TenantError, TransientError
+from sync_core.hiding import Chosen, Hiders, allowed
 from sync_core.model import Spent
 from sync_core.ports import TenantKeys
 from sync_core.sources.base import Person, Reading, Source, person_of
@@ -18,8 +21,8 @@ from sync_core.sources.calendar import CalendarEvents
 from sync_core.sources.directory import DirectoryUsers
 from sync_core.sources.group import GroupMembers
 from sync_core.sources.registry import open_source
-from sync_core.state.choices import load_choices
-from sync_core.state.sources import SourceHead
+from sync_core.state.choices import load_choices, load_hidden
+from sync_core.state.sources import USERS, SourceHead, SourceStore
 from sync_core.state.suppressions import Suppressions, load_suppressions
 from sync_core.state.syncs import Sync
 from sync_core.windows import Window
@@ -37,6 +40,7 @@ class Material:
     heads: Mapping[str, SourceHead]
     suppressed: Suppressions
     choices: Mapping[str, Choice]  # of employees, by mailbox
+    hidden: Chosen  # by employees of their own cards
     window: Window  # of a sync of calendars
     unreadable: Sequence[str] = ()  # calendars of which this is only what they last said, and why
 
@@ -58,6 +62,10 @@ class Material:
         """Who is on these pages of a source, in any order of the pages. Raises LostPagesError."""
         async for number, objects in self.reading.store(stored).some(self.heads[stored], numbers):
             yield number, [person_of(stored, key, value) for key, value in objects.items()]
+
+    async def hiders(self, settings: TenantSettings) -> Hiders:
+        """Who hides something that the settings let them. Raises LostPagesError."""
+        return await hiders_in(self.reading.store(USERS), self.heads[USERS], allowed(self.hidden, settings.hideable))
 
 
 async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_full: bool, spent: Spent) -> Material:
@@ -91,7 +99,18 @@ async def gather_material(context: Context, keys: TenantKeys, sync: Sync, *, in_
                 raise
             heads[source.id] = known
     chosen, window = await _choices(context, sync), rules.window(context.now())
-    return Material(reading, sources, groups, heads, suppressed, chosen, window, unreadable)
+    hidden = await load_hidden(context.tables, sync.tenant)
+    return Material(reading, sources, groups, heads, suppressed, chosen, hidden, window, unreadable)
+
+
+async def hiders_in(directory: SourceStore, head: SourceHead | None, chosen: Chosen) -> Hiders:
+    """Those who hide something, known by all that the directory tells of them, if it is there. Raises LostPagesError."""
+    users: list[Mapping[str, Any]] = []
+    if chosen and head is not None:
+        numbers = {bucket_of(user, len(head.pages)) for user in chosen}
+        async for _, objects in directory.some(head, numbers):
+            users += [user for key, user in objects.items() if key.lower() in chosen]
+    return Hiders.of(chosen, users)
 
 
 async def _as_it_was(reading: Reading, source: Source, sync: Sync) -> SourceHead | None:

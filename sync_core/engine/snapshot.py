@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from secrets import token_hex
 
-from sync_core import buckets, choices, selection
+from sync_core import buckets, choices, hiding, selection
 from sync_core.choices import Choice
 from sync_core.contacts import item_of
 from sync_core.definition import SyncDefinition, TenantSettings
@@ -18,6 +18,7 @@ from sync_core.engine.context import Context
 from sync_core.engine.material import Material
 from sync_core.fields import Fields
 from sync_core.fingerprints import Fingerprinter
+from sync_core.hiding import CardField, Hiders
 from sync_core.kinds import EVENTS
 from sync_core.merging import Merged
 from sync_core.model import Item, Spent
@@ -28,6 +29,7 @@ from sync_core.roster import Made, Roster, decoded, digest, encoded
 from sync_core.sources.base import Reading
 from sync_core.sources.photos import Album, PhotoReader
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
+from sync_core.state.sources import USERS
 from sync_core.state.syncs import Forecast, Sync
 from sync_core.windows import Window
 
@@ -64,7 +66,7 @@ class Proposal:
 
 def made_from(material: Material, sync: Sync, settings: TenantSettings) -> str:
     """Names everything that a snapshot and its targets depend on, but for photos."""
-    chosen = choices.digest(material.choices)
+    chosen = choices.digest(material.choices) + hiding.digest(hiding.allowed(material.hidden, settings.hideable))
     parts = [material.digest, str(sync.revision), settings.model_dump_json(), str(material.suppressed.epoch), chosen]
     if sync.definition.kind is EVENTS:
         parts.append(str(material.window))
@@ -117,7 +119,8 @@ async def propose(
     Raises LostPagesError when a source is purged meanwhile.
     """
     definition = sync.definition
-    recipe = _recipe(context, sync, settings, material, keys)
+    hiders = await material.hiders(settings)
+    recipe = _recipe(context, sync, settings, material, keys, hiders)
     if before is None or before.recipe != recipe:
         before = Roster(recipe, {}, {})
     census = Census(material, definition, settings, before)
@@ -127,7 +130,7 @@ async def propose(
     if definition.kind is EVENTS:
         events, shares, forecast = await items_of_calendars(context, sync, material, fingerprinter)
         return Proposal(events, chosen, shares, material.suppressed.epoch, material.window, forecast)
-    people = await census.people()
+    people = [_hiding(person, hiders) for person in await census.people()]
     fits = await _fitting(census, definition, people, before)
     is_named = selection.named(definition.selection, await material.members(definition.selection.exclude_groups))
     wanted = {person.key: person for person in people if (fits[person.key] if (said := is_named(person.key)) is None else said)}
@@ -140,25 +143,29 @@ async def propose(
     for key, made_of, _told in people:
         is_wanted = key in wanted
         photo = photo_of(key, album.names) if album is not None and is_wanted else _NO_PHOTO
+        if CardField.PHOTO in hiders.hiding(key).fields:
+            photo = ("", "")
         made[key] = Made(made_of, fits[key], is_wanted, photo)
         if is_wanted and made[key] == before.people.get(key):
             kept.add(key)
         elif is_wanted:
             stale.append(wanted[key])
     await census.fetch(stale)
-    items = {
-        person.key: item_of(
-            census.merged(person).attributes,
+    items: dict[str, Item] = {}
+    for person in stale:
+        attributes = census.merged(person).attributes
+        hides = hiders.hiding(person.key, attributes)
+        items[person.key] = item_of(
+            attributes,
             key=person.key,
             installation=context.installation,
             sync=sync.sync,
             fingerprinter=fingerprinter,
             default_country=settings.default_country,
             fields=None if definition.fields == Fields() else definition.fields,
-            photo=made[person.key].photo,
+            photo=("", "") if CardField.PHOTO in hides.fields else made[person.key].photo,
+            veil=hides.veil(definition.fields.fed) if hides else None,
         )
-        for person in stale
-    }
     return Proposal(
         items,
         chosen,
@@ -195,12 +202,20 @@ async def _fitting(
     return fits | {person.key: lets_in(census.merged(person).attributes) for person in fresh}
 
 
-def _recipe(context: Context, sync: Sync, settings: TenantSettings, material: Material, keys: TenantKeys) -> str:
+def _hiding(person: Individual, hiders: Hiders) -> Individual:
+    """The person, made of what they hide too."""
+    hides = hiders.hiding(person.key)
+    return person._replace(made_of=f"{person.made_of}/{hides.digest}") if hides else person
+
+
+def _recipe(context: Context, sync: Sync, settings: TenantSettings, material: Material, keys: TenantKeys, hiders: Hiders) -> str:
     """Names what the people of a snapshot depend on besides what the sources tell of each.
 
-    A full reading makes another: so once a week everybody is selected and mapped anew, whatever is remembered.
+    A full reading makes another: so once a week everybody is selected and mapped anew, whatever is remembered. So does what
+    somebody hides, where it may come in from elsewhere than the directory: there they are known by their addresses only.
     """
     suppressed = material.suppressed
+    elsewhere = any(source.stored_as != USERS for _, source in material.sources)
     parts = (
         context.installation,
         sync.sync,
@@ -209,6 +224,7 @@ def _recipe(context: Context, sync: Sync, settings: TenantSettings, material: Ma
         str(settings.default_country),
         material.read_at.isoformat(),
         f"{suppressed.epoch} {sorted(suppressed.grounds)}",
+        hiders.digest if elsewhere else "",
     )
     return digest("\n".join(parts).encode())
 
@@ -244,6 +260,7 @@ async def store_snapshot(
         policies=Policies.of(sync.definition).name,
         owned=sync.definition.owned,
         filled=sync.definition.fields.filled,
+        fed=sync.definition.fields.fed,
         read_at=read_at,
         epoch=proposal.epoch,
         roster=encoded(proposal.roster) if proposal.roster is not None else b"",

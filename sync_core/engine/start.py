@@ -122,9 +122,9 @@ async def _plan(context: Context, run: Run, sync: Sync, tenant: Tenant) -> None:
 async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tenant, keys: TenantKeys) -> str:
     store = SnapshotStore(context.tables, keys.sealer, run.tenant, run.sync)
     if run.undoes:
-        return await restore(context, store, run, sync)
+        return await restore(context, store, run, sync, keys)
     if sync.paused:
-        return await keep(context, store, run, sync)
+        return await keep(context, store, run, sync, keys)
     # a source that had shrunk may have lost objects that its delta will never tell again
     in_full = sync.held in (Reason.SOURCE_DROPPED, Reason.TARGETS_DROPPED)
     material = await gather_material(context, keys, sync, in_full=in_full, spent=run.spent)

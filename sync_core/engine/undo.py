@@ -5,8 +5,10 @@ from __future__ import annotations
 from sync_core.engine import runs
 from sync_core.engine.context import Context
 from sync_core.engine.difference import HeldError, Hold
+from sync_core.engine.veil import veil
 from sync_core.errors import InputError, Reason
 from sync_core.policies import NAMES
+from sync_core.ports import TenantKeys
 from sync_core.state.runs import NOTHING, Run, load_run, new_run_id, save_run
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.suppressions import current_epoch
@@ -50,17 +52,20 @@ async def undo(context: Context, tenant: str, run_id: str) -> str:
     return run.run
 
 
-async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync) -> str:
-    """Make the snapshot current that the undone run started from; returns its digest. Repeatable.
+async def restore(context: Context, store: SnapshotStore, run: Run, sync: Sync, keys: TenantKeys) -> str:
+    """Make the snapshot current that the undone run started from, less what people hide by now; returns its digest. Repeatable.
 
     What it deletes counts as released, and the brakes compare with it from now on. Raises HeldError when it was purged meanwhile.
     """
     undone = await load_run(context.tables, run.tenant, run.undoes)
     await note_base(context, run, await store.head())
     epoch = await current_epoch(context.tables, run.tenant)
-    head = await store.restore(undone.base, epoch)
+    head, restored = await store.head(), f"undone:{undone.base}"
+    if head is None or head.made_from != restored or head.epoch != epoch:
+        head = await store.restore(undone.base, epoch)
     if head is None:
         raise HeldError(Hold(Reason.SNAPSHOT_GONE, ""))
+    head = await veil(context, store, head, sync, keys, made_from=restored)
     run.people, run.targets, run.sources, run.released = head.count, sync.targets, sync.sources, True
 
     def applied(fresh: Sync) -> None:
@@ -83,11 +88,15 @@ async def written_since(store: SnapshotStore, restored: SnapshotHead) -> tuple[s
     return tuple(name for name in left.owned if name not in {*restored.owned, *left.filled, *NAMES})
 
 
-async def keep(context: Context, store: SnapshotStore, run: Run, sync: Sync) -> str:
-    """Leave the current snapshot as it is; returns its digest. Raises HeldError when it was purged or is of an older epoch."""
+async def keep(context: Context, store: SnapshotStore, run: Run, sync: Sync, keys: TenantKeys) -> str:
+    """Leave the current snapshot as it is, but for what people hide by now; returns its digest.
+
+    Raises HeldError when it was purged or is of an older epoch.
+    """
     head = await store.head()
     if head is None or head.epoch != await current_epoch(context.tables, run.tenant):
         raise HeldError(Hold(Reason.SNAPSHOT_GONE, "resume the sync"))
+    head = await veil(context, store, head, sync, keys, made_from=f"kept:{head.digest}")
     run.people, run.targets, run.sources = sync.people, sync.targets, sync.sources
     return head.digest
 

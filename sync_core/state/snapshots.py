@@ -9,9 +9,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
+from secrets import token_hex
 
 import orjson
 
@@ -36,7 +37,8 @@ class SnapshotHead:
 
     `made_from` tells from which source content, definition and settings it was made, `epoch` in which epoch of the tenant's
     suppressions: nobody who was suppressed until then is in it. `owned` are the fields that its items write, `filled` those that
-    they write only where they are blank: the definition may say otherwise by now, when an undo brought the snapshot back.
+    they write only where they are blank, `fed` those that were fed with an attribute of the definition's choice, and which: the
+    definition may say otherwise by now, when an undo brought the snapshot back.
     """
 
     generation: str
@@ -49,6 +51,7 @@ class SnapshotHead:
     filled: frozenset[str]
     epoch: int = 0
     roster: int = 0  # of how many rows
+    fed: Mapping[str, str] = field(default_factory=dict)
     etag: str = ""
 
     @property
@@ -119,6 +122,7 @@ class SnapshotStore:
             filled=frozenset(state["filled"]),
             epoch=state["epoch"],
             roster=state["roster"],
+            fed=state.get("fed", {}),
             etag=entity.etag,
         )
 
@@ -134,6 +138,7 @@ class SnapshotStore:
             "filled": sorted(head.filled),
             "epoch": head.epoch,
             "roster": head.roster,
+            "fed": head.fed,
         }
         return pages.sealed_values(self._sealer, SNAPSHOTS, self._partition, row, orjson.dumps(state), read_at=head.read_at)
 
@@ -177,6 +182,7 @@ class SnapshotStore:
         policies: str = "",
         owned: Sequence[str],
         filled: Collection[str] = (),
+        fed: Mapping[str, str] | None = None,
         read_at: datetime,
         epoch: int = 0,
         roster: bytes = b"",
@@ -201,6 +207,7 @@ class SnapshotStore:
             filled=frozenset(filled),
             epoch=epoch,
             roster=len(parts),
+            fed=fed or {},
         )
         for numbers in _slices(spread):
             await self._write_pages({_row(generation, number): _plain(spread[number].values()) for number in numbers}, read_at)
@@ -251,6 +258,31 @@ class SnapshotStore:
             await self._tables.commit(SNAPSHOTS, self._partition, [Replace(row, self._sealed(row, fresh), head.etag)])
         return stripped
 
+    async def revise(self, head: SnapshotHead, change: Callable[[Item], Item], *, made_from: str, policies: str) -> SnapshotHead:
+        """Change items of the current snapshot, which then counts as `made_from` that, and of which nothing is remembered.
+
+        Nothing is written where none changes. Repeatable. Raises LostPagesError, ConflictError when another writer was first.
+        """
+        generation = token_hex(8)
+        digests, generations = list(head.digests), list(head.pages)
+        for number in range(len(digests)):
+            before = await self.page(head, number)
+            after = {key: change(item) for key, item in before.items()}
+            if after != before:
+                await self._write_pages({_row(generation, number): _plain(after.values())}, head.read_at)
+                digests[number], generations[number] = _digest(after.values(), policies), generation
+        if generation not in generations:
+            return head
+        fresh = replace(
+            head, generation=generation, pages=tuple(generations), digests=tuple(digests), made_from=made_from, roster=0
+        )
+        write = Replace(_HEAD, self._sealed(_HEAD, fresh), head.etag)
+        (etag,) = await self._tables.commit(SNAPSHOTS, self._partition, [write])
+        previous = await self._stored(_PREVIOUS)
+        keep = {*_rows_of(fresh), *(_rows_of(previous) if previous is not None else ())}
+        await self._remove([row async for row in self._rows() if row not in keep])
+        return replace(fresh, etag=etag)
+
     async def discard_head(self) -> None:
         """Forget a head whose pages are gone."""
         await self._remove([_HEAD])
@@ -282,8 +314,8 @@ def _plain(items: Iterable[Item]) -> bytes:
 
 def _stored(item: Item) -> tuple[object, ...]:
     stored = (item.key, item.fingerprint, item.body.decode())
-    if item.named:
-        return (*stored, item.photo, item.named)
+    if item.named or item.hides:
+        return (*stored, item.photo, item.named, item.hides)
     return (*stored, item.photo) if item.photo is not None else stored
 
 

@@ -26,6 +26,7 @@ BODIES: dict[str, Any] = {
     "replace_items": {"items": [{"id": "1", **PERSON}]},
     "replace_settings": {"default_country": "FR"},
     "choose_list": {"choice": "on"},
+    "hide_fields": {"hidden": []},
     "make_privacy_request": {"kind": "export", "emails": ["ann@x.example"]},
     "make_my_request": {"kind": "export"},
     "refuse_privacy_request": {"reason": "Not the right person"},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api.principal import Role
+from gdpr.audit_trail import entries
 from sync_core.definition import TenantSettings
 from sync_core.engine import admin
+from sync_core.hiding import CardField
 from tests.api.client import Client
 from tests.engine.world import SYNC, TENANT, World
 
@@ -93,6 +96,26 @@ async def test_scripts_and_partners_have_no_mailbox(world: World, monkeypatch: p
         ):
             answer = await ask(method, path, body)
             assert (answer.status, answer.code) == (403, "person_required")
+
+
+async def test_fields_are_hidden_that_the_administrator_allows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = employee(world, monkeypatch)
+    assert (await ask("GET", "me/fields")).json == {"hideable": [], "hidden": []}
+    refused = await ask("PUT", "me/fields", {"hidden": ["mobilePhone"]})
+    assert (refused.status, refused.json["errors"][0]["field"]) == (400, "hidden")
+    await admin.change_settings(world.context, TENANT, TenantSettings(hideable=(CardField.PHOTO, CardField.MOBILE_PHONE)))
+    assert (await ask("GET", "me/fields")).json == {"hideable": ["mobilePhone", "photo"], "hidden": []}
+    shown = (await ask("PUT", "me/fields", {"hidden": ["mobilePhone"]})).json
+    assert shown == (await ask("GET", "me/fields")).json == {"hideable": ["mobilePhone", "photo"], "hidden": ["mobilePhone"]}
+    assert (await ask("PUT", "me/fields", {"hidden": ["shoeSize"]})).status == 400
+    assert (await replace(ask, object_id="aaaaaaaa-0000-4000-8000-00000000000f")("GET", "me/fields")).json["hidden"] == []
+    await world.run()
+    (card,) = (await ask("GET", "me/cards")).json["items"]
+    assert "mobilePhone" not in card["contact"]
+    changes = [entry async for entry in entries(world.context, TENANT) if entry.action == "fields.hidden"]
+    assert [change.details for change in changes] == [
+        {"subject": "", "before": {"hidden": []}, "after": {"hidden": ["mobilePhone"]}}
+    ]
 
 
 async def test_the_card_is_what_others_see(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

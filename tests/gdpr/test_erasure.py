@@ -11,8 +11,11 @@ from gdpr.audit_check import verify
 from gdpr.requests import RequestKind, RequestState, load_request
 from gdpr.retention import purge_caches
 from gdpr.subject import find_people
+from sync_core.choices import Choice
 from sync_core.engine import admin, runs, uploads
 from sync_core.errors import RollcallError, TransientError
+from sync_core.hiding import CardField
+from sync_core.state.choices import load_choices, load_hidden, save_choice, save_hidden
 from sync_core.state.names import AUDIT, REQUESTS, SUPPRESSIONS
 from sync_core.state.replicas import all_replicas, load_replica, save_replicas
 from sync_core.state.suppressions import lift
@@ -239,3 +242,14 @@ async def test_it_survives_a_death_at_any_step_beside_a_running_sync() -> None:
         assert world.names(ben) == ["Ben Ohm", "Carl Uhl", "Dora Neu"], at
         assert everywhere(world, "Anna") == [], at
         assert all([not one.owner async for one in all_replicas(world.tables, TENANT, SYNC)]), at
+
+
+async def test_what_the_person_chose_is_forgotten_too() -> None:
+    world = World()
+    anna, ben = await with_people(world, {"self_service": {"list": "opt_out"}})
+    for user in (anna, ben):
+        await save_choice(world.tables, TENANT, SYNC, user, Choice.OFF)
+        await save_hidden(world.tables, TENANT, user, [CardField.PHOTO])
+    request = await done(world, await asked(world, RequestKind.ERASURE, ANNA))
+    assert request.counts["choices"] == 2
+    assert set(await load_choices(world.tables, TENANT, SYNC)) == set(await load_hidden(world.tables, TENANT)) == {ben}

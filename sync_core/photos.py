@@ -9,12 +9,13 @@ until the person's own photo changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
 import orjson
+from msgspec.structs import replace
 
 from sync_core.encoding import kept
 from sync_core.fingerprints import PHOTO, Fingerprinter

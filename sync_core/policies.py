@@ -7,10 +7,11 @@ something to write.
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from sync_core.contacts import blank, user_key
 from sync_core.definition import SyncDefinition

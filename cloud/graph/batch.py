@@ -25,7 +25,7 @@ from cloud.graph.errors import Answer, answer_of, error_for, retry_after
 from cloud.graph.requests import LARGEST, SubRequest
 from cloud.graph.retry import Patience, is_lost
 from cloud.graph.transport import Reply
-from sync_core.errors import AnswerLostError, ParkedError, RollcallError, TransientError
+from sync_core.errors import AnswerLostError, ParkedError, RollcallError
 from sync_core.model import Spent
 from sync_core.ports import Clock
 
@@ -127,26 +127,30 @@ class Sender:
     async def _until_settled(
         self, mailbox: str, requests: Sequence[SubRequest], participant: _Participant | None
     ) -> list[Answer | RollcallError]:
-        results: list[Result] = [TransientError()] * len(requests)
-        pending: Sequence[int] = range(len(requests))
         patience = Patience(mailbox, self._clock)
+        results = await self._round(requests, participant)
+        good: list[Answer | RollcallError] = [result for result in results if isinstance(result, Answer) and result.ok]
+        if len(good) == len(requests):
+            return good  # nearly always: then there is nothing to think about for each of them
+        pending: Sequence[int] = range(len(requests))
         sent = False
-        while pending:
+        while True:
+            sent = sent or any(isinstance(results[index], Answer) or is_lost(results[index]) for index in pending)
+            pending = [index for index in pending if patience.is_worth(results[index], repeatable=requests[index].repeatable)]
+            if not pending:
+                break
+            again = [results[index] for index in pending]
+            try:
+                delay = patience.wait(again)
+            except ParkedError as parked:
+                for index in pending:
+                    results[index] = parked
+                break
+            refused = any(isinstance(result, Answer) and result.status == 401 for result in again)
+            await self._pause(delay, participant, renew=refused)
             answers = await self._round([requests[index] for index in pending], participant)
             for index, answer in zip(pending, answers, strict=True):
                 results[index] = answer
-                sent = sent or isinstance(answer, Answer) or is_lost(answer)
-            pending = [index for index in pending if patience.is_worth(results[index], repeatable=requests[index].repeatable)]
-            if pending:
-                again = [results[index] for index in pending]
-                try:
-                    delay = patience.wait(again)
-                except ParkedError as parked:
-                    for index in pending:
-                        results[index] = parked
-                    break
-                refused = any(isinstance(result, Answer) and result.status == 401 for result in again)
-                await self._pause(delay, participant, renew=refused)
         if not sent:
             raise error_for(next(result for result in results if isinstance(result, Exception)))
         return [_settled(request, result) for request, result in zip(requests, results, strict=True)]
@@ -269,7 +273,7 @@ class Sender:
         except (RollcallError, httpx.HTTPError) as error:
             return [error] * len(requests)
         results = _results(reply, requests)
-        self._spent.throttled += sum(isinstance(result, Answer) and result.throttled for result in results)
+        self._spent.throttled += sum(isinstance(result, Answer) and not result.ok and result.throttled for result in results)
         return results
 
     def _participant(self) -> _Participant | None:
@@ -277,12 +281,12 @@ class Sender:
         return participant if participant is not None and participant.sender is self else None
 
 
-class _Body(Struct):
+class _Body(Struct, gc=False):
     id: str | None = None
     error: dict[str, Any] | None = None
 
 
-class _Item(Struct):
+class _Item(Struct, gc=False):
     id: str
     status: int
     headers: dict[str, str] | None = None
@@ -314,7 +318,10 @@ def _results(reply: Reply, requests: Sequence[SubRequest]) -> list[Result]:
         for item in orjson.loads(reply.content)["responses"]:
             headers = item.get("headers")
             asked = retry_after(headers) if headers and item["status"] >= 400 else None
-            results[int(item["id"])] = Answer(item["status"], item.get("body"), asked)
+            index, body = int(item["id"]), item.get("body")
+            if requests[index].brief and item["status"] < 300:
+                body = body.get("id") if isinstance(body, dict) else None
+            results[index] = Answer(item["status"], body, asked)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         pass  # whatever could not be read counts as unanswered
     return results
@@ -322,7 +329,7 @@ def _results(reply: Reply, requests: Sequence[SubRequest]) -> list[Result]:
 
 def _brief_answer(item: _Item) -> Answer:
     if item.status < 300:
-        return Answer(item.status, {"id": item.body.id} if item.body is not None else None)
+        return Answer(item.status, item.body.id if item.body is not None else None)
     body = {"error": item.body.error} if item.body is not None else None
     return Answer(item.status, body, retry_after(item.headers) if item.headers else None)
 

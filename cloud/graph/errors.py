@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import orjson
+from msgspec import Struct
 
 from cloud.graph.transport import Reply
 from sync_core.errors import (
@@ -58,9 +58,11 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _AADSTS = re.compile(r"AADSTS(\d+)")
 
 
-@dataclass(slots=True)
-class Answer:
-    """One answer of Graph: to a request of its own or to one item of a batch. `retry_after` is in seconds."""
+class Answer(Struct, gc=False):
+    """One answer of Graph: to a request of its own or to one item of a batch. `retry_after` is in seconds.
+
+    The body of a good answer to a `brief` request is the id of the item, or None.
+    """
 
     status: int
     body: Any = None

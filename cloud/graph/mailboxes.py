@@ -223,10 +223,9 @@ def _outcome(operation: Operation, result: Answer | RollcallError) -> Outcome:
             return Outcome(missing=True)  # gone already: a DELETE may also be answered 404 after it was carried out
         return Outcome(error=result)
     if isinstance(operation, Create):
-        item_id = result.body.get("id") if isinstance(result.body, dict) else None
-        if not isinstance(item_id, str):
+        if not isinstance(result.body, str):
             return Outcome(error=AnswerLostError("an item was created without an answer that names it"))
-        return Outcome(item_id)
+        return Outcome(result.body)
     return Outcome(operation.item_id if isinstance(operation, Update) else "")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import orjson
+from msgspec import Struct
 
 from cloud.graph.client import IMMUTABLE
 from sync_core.marks import FINGERPRINT_PROPERTY, KEY_PROPERTY
@@ -24,11 +25,10 @@ DELTA_PAGE = 200
 """A delta page holds no more, whatever is asked."""
 
 
-@dataclass(slots=True)
-class SubRequest:
+class SubRequest(Struct, frozen=True, gc=False):
     """One item of a batch: its JSON object after the id, but for the closing brace, in two parts.
 
-    `repeatable` says that twice does the same as once; `brief` that of a good answer nothing matters but the id.
+    `repeatable` says that twice does the same as once; `brief` that of a good answer nothing is wanted but the id.
     """
 
     head: bytes

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from zlib import crc32
 
 import orjson
+from msgspec.structs import replace
 
 from sync_core import brakes, notes, planning, policies
 from sync_core.engine import folders, photos
@@ -288,7 +288,8 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
     # answered "not found" although it was carried out, or the user has moved it just now: then it is theirs
     pairs = zip(steps, outcomes, strict=True)
     missing = {step.key: Held(step.item_id, "") for step, outcome in pairs if isinstance(step, Delete) and outcome.missing}
-    await look_at_missing(work, replica, missing)
+    if missing:
+        await look_at_missing(work, replica, missing)
     aftermath = planning.after({}, steps, outcomes, wanted)
     failed = {step.key for step, _ in aftermath.failed}
     for step in steps:

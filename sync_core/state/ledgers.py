@@ -85,7 +85,7 @@ class Ledger:
 
     def put(self, key: str, entry: Held | None) -> None:
         """Change what we believe about one key; None: the mailbox does not hold it."""
-        number = self.bucket_of(key)
+        number = buckets.bucket_of(key, len(self.head.digests))
         bucket = self.loaded[number]
         self.head.count += (entry is not None) - (key in bucket)
         if entry is None:

@@ -94,8 +94,8 @@ def _stay(show: Show, tenant: TenantFile, on: Stage) -> None:
         ),
         ("people, with that token", f'curl -H "Authorization: Bearer ..." {on.microsoft365}/v1.0/users'),
     ):
-        show.say(f"{what}:\n    {command}")
-    show.say(f"storage:\n    {on.storage}")
+        show.say(f"{what}:\n    {command}", wrap=False)
+    show.say(f"storage:\n    {on.storage}", wrap=False)
     try:
         while not on.ended():
             time.sleep(1)

@@ -40,7 +40,7 @@ class Plot:
 def play(on: Performance, mailboxes: Iterable[str]) -> None:
     """The whole scene, for these mailboxes."""
     show = on.show
-    show.step("Company calendar: a shared mailbox's and a room's, in everybody's own calendar app")
+    show.step("A company calendar: those of a shared mailbox and a room, in everybody's calendar app")
     own = {user: checks.own_events(on.reader, user) for user in mailboxes}
     now = on.hand.advance()
     plot = stage_calendars(on.hand, [user["mail"] for user in on.reader.users() if user["mail"]][:3], now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ from local.demo.problems import DemoError
 
 _PLAIN_WIDTH = 130
 _PLAIN_EVERY = 3.0  # seconds
+_MARGIN = 8  # what stands before a finding
 _FOLDERS = ("POST /users/{id}/contactfolders", "POST /users/{id}/calendars")
 _LISTS = ("/users/{id}/contactfolders/{id}/contacts", "/users/{id}/calendars/{id}/events")
 _CREATES = tuple(f"POST {items}" for items in _LISTS)
@@ -46,16 +48,23 @@ class Show:
         """A new part of the demo."""
         self.console.print(f"\n[bold]{escape(text)}[/bold]")
 
-    def say(self, text: str) -> None:
-        """One line."""
-        self.console.print(f"  {escape(text)}", soft_wrap=True)
+    def say(self, text: str, *, wrap: bool = True) -> None:
+        """A sentence. What is to be copied from the screen is not wrapped."""
+        plain = text.lstrip()
+        indent = "  " + text[: len(text) - len(plain)]
+        width = max(self.console.width - len(indent), _MARGIN)
+        lines = textwrap.wrap(plain, width, break_long_words=False) if wrap else [plain]
+        for line in lines:
+            self.console.print(f"{indent}{escape(line)}", soft_wrap=True)
 
     def findings(self, findings: Iterable[Finding]) -> None:
         """What was checked."""
         for finding in findings:
             sign = "[red]WRONG[/red]" if finding.wrong else "[green]ok[/green]   "
             tail = f": {finding.wrong}" if finding.wrong else ""
-            self.console.print(f"  {sign} {escape(finding.what + tail)}", soft_wrap=True)
+            lines = textwrap.wrap(finding.what + tail, max(self.console.width - _MARGIN, _MARGIN), break_long_words=False)
+            for number, line in enumerate(lines):
+                self.console.print(f"  {'     ' if number else sign} {escape(line)}", soft_wrap=True)
 
     def error(self, error: DemoError) -> None:
         """Why it ended, and what to do next."""
@@ -68,7 +77,7 @@ class Show:
         if not self._live:
             yield _PlainProgress(self)
             return
-        columns = (TextColumn(what), BarColumn(32), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        columns = (TextColumn(what), BarColumn(24), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.console, transient=True) as bars:
             yield _LiveProgress(bars)
 
@@ -166,7 +175,7 @@ def note(run: Json, counters: Json) -> str:
     written, removed = _count(counters, _CREATES + _UPDATES), _count(counters, _REMOVALS)
     state = "queued" if run["state"] == "queued" else f"{_mailboxes(run, counters)} of {run['targets']} mailboxes"
     gone = f"{removed:,} removed, " if removed else ""
-    return f"{state}, {written:,} written, {gone}{counters['requests']:,} Graph requests"
+    return f"{state}, {written:,} written, {gone}{counters['requests']:,} requests"
 
 
 def _mailboxes(run: Json, counters: Json) -> int:

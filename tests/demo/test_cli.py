@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,6 +42,8 @@ def test_what_the_shell_has_set_does_not_lead_to_a_real_tenant(tmp_path: Path) -
     }
     app = AppPart()
     ours = Settings.from_environment(shell | settings("http://127.0.0.1:1", "UseDevelopmentStorage=true", tmp_path / "s", app))
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    assert {name for name in sample if name.startswith("ROLLCALL_")} <= settings("x", "y", tmp_path / "s", app).keys()
     assert ours.graph == "http://127.0.0.1:1/v1.0"
     assert ours.authority == "http://127.0.0.1:1"
     assert (ours.secrets_file, ours.vault_url) == (tmp_path / "s", "")

@@ -55,7 +55,7 @@ def test_a_first_run_is_measured_by_contacts_and_a_later_one_by_mailboxes() -> N
 
 def test_progress_in_words() -> None:
     counters: Json = {"templates": {CREATE: 1200, f"PATCH {ITEM}": 1}, "mailboxes": {"a": 1}, "requests": 1234}
-    assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 written, 1,234 Graph requests"
+    assert note(RUN, counters) == "1 of 3 mailboxes, 1,201 written, 1,234 requests"
     counters["templates"][f"POST {ITEM}/permanentdelete"] = 2
     assert "1,201 written, 2 removed, " in note(RUN, counters)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def test_the_sample_settings_are_good_settings() -> None:
     values = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
     assert Settings.from_environment(values).secrets_file == Path(".local/secrets.json")
+    used = set(re.findall(r'"(ROLLCALL_[A-Z_]+)"', (ROOT / "cloud" / "settings.py").read_text()))
+    assert {name for name in values if name.startswith("ROLLCALL_")} == used, "every setting stands there, unused ones empty"
 
 
 def test_local_settings_do_not_replace_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

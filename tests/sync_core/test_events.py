@@ -66,6 +66,7 @@ def mapped(of: dict[str, Any], rules: EventRules = RULES, **source: str) -> dict
         occurrence_of(of), key="e:k1.20261012", installation="inst", sync="s", fingerprinter=FINGERPRINTER, rules=rules, **source
     )
     body: dict[str, Any] = orjson.loads(item.body)
+    assert (item.key, item.fingerprint) == ("e:k1.20261012", body["singleValueExtendedProperties"][1]["value"])
     return body
 
 
@@ -86,7 +87,11 @@ def test_an_event_has_all_that_a_person_would_see_and_nobody_to_mail() -> None:
     assert "attendees" not in event
     assert (event["isReminderOn"], event["isOnlineMeeting"], event["responseRequested"]) == (False, False, False)
     assert "@contoso" not in orjson.dumps(event).decode()
-    assert event["singleValueExtendedProperties"][0] == {"id": marks.KEY_PROPERTY, "value": "inst/s/e:k1.20261012"}
+    told = event_of(occurrence_of(raw()), EventRules(attendees=True), prefix=None, category=None)
+    assert event["singleValueExtendedProperties"] == [
+        {"id": marks.KEY_PROPERTY, "value": "inst/s/e:k1.20261012"},
+        {"id": marks.FINGERPRINT_PROPERTY, "value": FINGERPRINTER.of({**told, "body": event["body"]})},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +242,7 @@ def test_occurrences_are_known_by_series_and_day() -> None:
     assert origin_of(raw(type="exception", start={"dateTime": "2026-10-20T12:00:00"})) == ("series-1", "20261012")
     assert origin_of(raw(seriesMasterId=None)) == ("occurrence-1", "")
     assert origin_of(raw(originalStart=None)) == ("series-1", "20261012")
+    assert origin_of(raw(originalStart=None, start=None)) == ("series-1", "")
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -323,6 +329,8 @@ def test_what_lies_in_a_window(start: str, end: str, inside: bool) -> None:
 
 
 def test_the_window_is_that_of_the_day() -> None:
+    rules = EventRules(days_back=2, days_ahead=3)
+    assert rules.window(datetime(2026, 10, 31, tzinfo=UTC)) == Window(date(2026, 10, 29), date(2026, 11, 3))
     morning, night = (Window.around(datetime(2026, 10, 31, hour, tzinfo=UTC), days_back=30, days_ahead=1) for hour in (0, 23))
     assert morning == night == Window(date(2026, 10, 1), date(2026, 11, 1))
     assert all(map(WINDOW.is_past, ("2026-10-01", "2026-10-01T00:00:00")))

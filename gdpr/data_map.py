@@ -189,7 +189,7 @@ DATA_MAP: tuple[Stored, ...] = (
     ),
     Stored(
         names.SNAPSHOTS,
-        "contacts ready to be written, and those before the last change",
+        "contacts ready to be written, those before the last change, and digests of what they were made from",
         DIRECTORY,
         MIRROR,
         CACHE,

@@ -12,15 +12,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_core.contacts import item_of
+from sync_core.engine import uploads
 from sync_core.engine.material import gather_material
 from sync_core.engine.snapshot import Proposal, photo_reader, propose, roster_of
-from sync_core.model import Item, Spent
+from sync_core.model import Item, RunState, Spent
+from sync_core.state.runs import Run
 from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.suppressions import Kind, suppress
 from sync_core.state.syncs import load_sync
 from sync_core.state.tenants import load_tenant
+from sync_core.suppression import by_key
 from tests.engine.world import SYNC, TENANT, World
 
 GROUP = "aaaaaaaa-1111-4111-8111-aaaaaaaaaaaa"
+LEFT_OUT = "aaaaaaaa-2222-4222-8222-aaaaaaaaaaaa"
+FILE = "Name,E-mail,Mobile\nNew Desk,desk@supplier.example,0151 2352800{}\nOwn One,own1@example.com,\nLone Wolf,,0151 23528001\n"
 SALES = {"attribute": "department", "operator": "is", "values": ["Sales"]}
 SOURCES: list[dict[str, Any]] = [
     {"sources": [{"kind": "directory"}]},
@@ -34,14 +40,31 @@ SOURCES: list[dict[str, Any]] = [
         "fields": {"rules": {"jobTitle": {"policy": "fill"}, "categories": {"constant": ["Work"]}}},
         "on_user_edit": "keep",
     },
+    {
+        "sources": [
+            {"kind": "file", "id": "partners"},
+            {"kind": "group", "id": GROUP, "selection": {"exclude_groups": [LEFT_OUT]}},
+            {"kind": "orgContacts"},
+            {"kind": "directory", "selection": {"rule": SALES}},
+        ],
+        "selection": {"rule": {"not": {"attribute": "displayName", "operator": "contains", "values": ["3"]}}},
+        "targets": {"include": {"groups": [GROUP], "rule": SALES}, "exclude": {"groups": [LEFT_OUT]}},
+        "photos": "240x240",
+    },
+    {
+        "sources": [{"kind": "directory"}, {"kind": "file", "id": "partners"}, {"kind": "orgContacts"}],
+        "selection": {"exclude_groups": [LEFT_OUT]},
+        "fields": {"rules": {"personalNotes": {"source": "department"}}, "phones": "as_is"},
+    },
 ]
 
 
 @dataclass
 class Made:
-    """What a run would make of the sources: all items, those of them that were mapped, and what is remembered."""
+    """What a run would make of the sources: all items and those of them that were mapped; and what the last one has stored."""
 
     items: dict[str, Item]
+    stored: dict[str, Item]
     mapped: list[str]
     proposal: Proposal
 
@@ -56,18 +79,18 @@ async def proposals(world: World) -> tuple[Made, Made]:
     store = SnapshotStore(context.tables, keys.sealer, TENANT, SYNC)
     head = await store.head()
     before = await roster_of(store, head)
+    stored: dict[str, Item] = {}
+    for number in range(len(head.digests) if head is not None else 0):
+        assert head is not None
+        stored |= await store.page(head, number)
     made = []
     for known in (before, None):
         photos = photo_reader(context, keys, sync, spent=Spent(), everybody=True)
         proposal = await propose(context, keys, sync, tenant.settings, material, photos, known)
-        items = dict(proposal.items)
-        for number in range(len(head.digests) if head is not None and known is not None else 0):
-            assert head is not None
-            page = await store.page(head, number)
-            assert items.keys().isdisjoint(proposal.kept)
-            items |= {key: item for key, item in page.items() if key in proposal.kept}
+        assert proposal.items.keys().isdisjoint(proposal.kept)
+        items = {**proposal.items, **{key: item for key, item in stored.items() if key in proposal.kept}}
         assert len(items) == proposal.people
-        made.append(Made(items, sorted(proposal.items), proposal))
+        made.append(Made(items, stored, sorted(proposal.items), proposal))
     return made[0], made[1]
 
 
@@ -89,6 +112,10 @@ def change(world: World, people: list[str], what: str, who: int) -> None:
             directory.join(GROUP, [user])
         case "part" if live:
             directory.leave(GROUP, [user])
+        case "out":
+            directory.join(LEFT_OUT, [user] if live and who % 2 else ["c0"])
+        case "in":
+            directory.leave(LEFT_OUT, [user] if who % 2 else ["c0"])
         case "photo" if live:
             world.tenant.set_photo(user, who if who % 3 else None)
         case "unseen" if live:
@@ -99,11 +126,16 @@ def change(world: World, people: list[str], what: str, who: int) -> None:
 
 WHAT = (
     *("hire", "leave", "return", "department", "address", "join", "part", "photo", "unseen", "contact"),
-    *("run", "define", "purge", "week"),
+    *("out", "in", "run", "run", "upload", "erase", "define", "purge", "week"),
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+async def suppress_somebody(world: World, user: str) -> None:
+    key = (await world.context.keyring.keys(TENANT)).suppression_key
+    await suppress(world.tables, key, TENANT, user, [by_key(f"u:{user}")], kind=Kind.ERASURE, now=world.clock.now())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, len(SOURCES) - 1), st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 6)), max_size=12))
 def test_the_same_snapshot_as_without_memory(shape: int, history: list[tuple[str, int]]) -> None:
     async def play() -> None:
@@ -111,20 +143,27 @@ def test_the_same_snapshot_as_without_memory(shape: int, history: list[tuple[str
         people = world.hire_many(4, mailboxes=1)
         directory = world.tenant.directory
         directory.groups.add({"id": GROUP, "displayName": "Group"})
+        directory.groups.add({"id": LEFT_OUT, "displayName": "Left out"})
         directory.join(GROUP, people[:3])
         directory.org_contacts.add({"id": "c0", "displayName": "Desk", "mail": "desk@supplier.example", "department": "Sales"})
         definition = dict(SOURCES[shape])
         await world.connect({**definition, "brakes": {"at_least": 1000}})
+        await uploads.upload_file(world.context, TENANT, "partners", FILE.format(0).encode(), "text/csv")
         await world.run()
-        for what, who in history:
+        for what, who in [*history, ("run", 0)]:
+            run: Run | None = None
             match what:
                 case "run":
-                    await world.run()
+                    run = await world.run()
                 case "define":
                     definition["fields"] = {"names": "surname_given" if who % 2 else "as_is"}
                     await world.define({**definition, "brakes": {"at_least": 1000}})
+                case "upload":
+                    await uploads.upload_file(world.context, TENANT, "partners", FILE.format(who).encode(), "text/csv")
+                case "erase":
+                    await suppress_somebody(world, people[who % len(people)])
                 case "purge":
-                    await world.context.purge(TENANT, None)
+                    await world.context.purge(TENANT, SYNC)
                 case "week":
                     world.clock.advance(timedelta(days=8))
                 case _:
@@ -135,6 +174,9 @@ def test_the_same_snapshot_as_without_memory(shape: int, history: list[tuple[str
             assert with_memory.proposal.sources == without.proposal.sources
             assert with_memory.proposal.roster == without.proposal.roster
             assert without.mapped == sorted(without.items)
+            if run is not None and run.state is not RunState.HELD:
+                assert with_memory.stored == without.items
+                assert with_memory.mapped == []
 
     asyncio.run(play())
 

@@ -17,10 +17,10 @@ Named = tuple[str, str, str]
 class Item(Struct, frozen=True, gc=False):
     """One thing a replica should hold, ready to be written.
 
-    `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the JSON
-    object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox. `photo` says where the
-    item's photo is kept, "" that it has none; None leaves photos alone (see `photos`). `named` are the people whom an event names.
-    `hides` is the fingerprint that it would have if its person hid nothing, "" for who does not.
+    `key` names the item's source objects (see `marks`), `fingerprint` its content (see `fingerprints`), and `body` is the
+    JSON object that Graph takes for POST and PATCH alike, our marks included; it is the same for every mailbox. `photo` says
+    where the item's photo is kept, "" that it has none; None leaves photos alone (see `photos`). `named` are the people whom
+    an event names. `hides` is the fingerprint that it would have if its person hid nothing, "" for who does not.
     """
 
     key: str

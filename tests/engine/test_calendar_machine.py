@@ -1,7 +1,7 @@
 """Calendars against whatever may happen: afterwards every mirror shows what the room shows, and nobody got a mail.
 
-Runs each fault alone, two composed histories, and 12 drawn ones, always the same. ROLLCALL_CALENDAR_HISTORIES=5000 draws that many
-others.
+Runs each fault alone, two composed histories, and 12 drawn ones, always the same. ROLLCALL_CALENDAR_HISTORIES=5000 draws that
+many others.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ NEEDS: dict[Feature, Need] = {
     Feature.GROUPS: Need(
         "GroupMember.Read.All",
         "lists made from groups, and groups as targets",
-        ("GET /groups", "GET /groups/delta", "GET /groups/{id}/transitivemembers/microsoft.graph.group"),
+        ("GET /groups", "GET /groups/delta", "GET /groups/{id}/transitivemembers"),
         others=_DIRECTORY_WIDE | {"Group.Read.All", "Group.ReadWrite.All"},
     ),
     Feature.ORG_CONTACTS: Need(

@@ -22,6 +22,7 @@ from sync_core.model import SourcePage, Spent
 from sync_core.ports import Clock, Directory, Found, FoundKind
 
 PAGE = 999
+_GROUP = "#microsoft.graph.group"
 _PEOPLE = ("displayName", "givenName", "surname", "mail", "userPrincipalName")
 _SEARCHED: dict[FoundKind, tuple[str, tuple[str, ...]]] = {
     "people": ("users", _PEOPLE),
@@ -56,14 +57,16 @@ class GraphDirectory(Directory):
             yield page
 
     async def nested_groups(self, group: str) -> list[str]:
-        """The ids of all groups inside a group."""
-        url: str | None = (
-            f"{self._client.base_url}/groups/{quote(group)}/transitiveMembers/microsoft.graph.group?$select=id&$top={PAGE}"
-        )
+        """The ids of all groups inside a group.
+
+        All members are read: a cast to groups is refused for a Microsoft 365 group, and else answered from an index that lags
+        behind (https://learn.microsoft.com/graph/api/group-list-transitivemembers).
+        """
+        url: str | None = f"{self._client.base_url}/groups/{quote(group)}/transitiveMembers?$select=id&$top={PAGE}"
         found: list[str] = []
         while url:
             page = await self._page(url)
-            found += [raw["id"] for raw in page["value"]]
+            found += [raw["id"] for raw in page["value"] if raw.get("@odata.type") == _GROUP]
             following: str | None = page.get("@odata.nextLink")
             if following is not None and (not self._client.owns(following) or following == url):
                 raise SourceError("a page links to where it should not")

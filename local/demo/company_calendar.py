@@ -41,7 +41,13 @@ def play(on: Performance, mailboxes: Iterable[str]) -> None:
     """The whole scene, for these mailboxes."""
     show = on.show
     show.step("A company calendar: those of a shared mailbox and a room, in everybody's calendar app")
+    if "Calendars.ReadWrite" not in on.tenant.app.permissions | on.tenant.app.scoped_permissions:
+        show.say("left out, the app may not write calendars: its permissions lack Calendars.ReadWrite")
+        return
     own = {user: checks.own_events(on.reader, user) for user in mailboxes}
+    if not own:
+        show.say("left out, no mailbox can be served")
+        return
     now = on.hand.advance()
     plot = stage_calendars(on.hand, [user["mail"] for user in on.reader.users() if user["mail"]][:3], now)
     staged = sum(on.hand.counters()["mails"][str(on.tenant.id)].values())

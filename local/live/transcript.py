@@ -18,7 +18,7 @@ import orjson
 WORDS = frozenset(
     {
         *("users", "groups", "contacts", "contactfolders", "childfolders", "delta", "permanentdelete", "organization", "photo"),
-        *("photos", "$value", "transitivemembers", "microsoft.graph.group", "calendars", "calendar", "events", "calendarview"),
+        *("photos", "$value", "transitivemembers", "calendars", "calendar", "events", "calendarview"),
     }
 )
 HEADERS = ("etag", "location", "preference-applied", "retry-after", "x-ms-resource-unit", "x-ms-throttle-limit-percentage")

@@ -68,9 +68,7 @@ class DirectoryLimits:
 
 def resource_units(template: str, query: dict[str, str]) -> int:
     """What a directory request costs (graph/throttling-limits#resource-unit-cost)."""
-    units = {"/users": 2, "/users/delta": 2, "/groups/{id}/members": 3, "/groups/{id}/transitivemembers": 5}.get(
-        template.removesuffix("/microsoft.graph.user"), 1
-    )
+    units = {"/users": 2, "/users/delta": 2, "/groups/{id}/members": 3, "/groups/{id}/transitivemembers": 5}.get(template, 1)
     if "$select" in query:
         units -= 1
     if "$expand" in query:

@@ -248,13 +248,15 @@ async def test_members_are_split_over_pages_and_told_by_turns(world: World) -> N
     assert len((await world.get("/groups/big/members"))["value"]) == 3
 
 
-async def test_transitive_members_and_their_cast_to_users(world: World) -> None:
+async def test_transitive_members_and_no_cast_of_them(world: World) -> None:
     _group(world, "inner", world.people[:2])
     _group(world, "outer", ["inner", world.people[1], world.people[3]])
     direct = (await world.get("/groups/outer/members?$select=id"))["value"]
     assert {member["@odata.type"] for member in direct} == {"#microsoft.graph.group", "#microsoft.graph.user"}
-    users = (await world.get("/groups/outer/transitiveMembers/microsoft.graph.user?$select=displayName"))["value"]
-    assert sorted(user["displayName"] for user in users) == ["Person 0", "Person 1", "Person 3"]
+    inside = (await world.get("/groups/outer/transitiveMembers?$select=displayName"))["value"]
+    assert sorted(member["displayName"] for member in inside) == ["Person 0", "Person 1", "Person 3", "inner"]
+    # an advanced query, and one that Graph refuses for Microsoft 365 groups
+    refused(await world.client.get("/groups/outer/transitiveMembers/microsoft.graph.group"), 400, "BadRequest")
     refused(await world.client.get("/groups/none/members"), 404, "Request_ResourceNotFound")
 
 
@@ -265,8 +267,6 @@ async def test_organisation_contacts_are_members_like_others(world: World) -> No
     contact = {"@odata.type": "#microsoft.graph.orgContact", "id": "c1"}
     assert (await world.get("/groups/inner/members?$select=id"))["value"] == [contact]
     assert contact in (await world.get("/groups/outer/transitiveMembers?$select=id"))["value"]
-    users = (await world.get("/groups/outer/transitiveMembers/microsoft.graph.user?$select=id"))["value"]
-    assert [user["id"] for user in users] == [world.people[0]]
     changes, link = await world.changes("/groups/delta?$select=members")
     assert [group["members@delta"] for group in changes if group["id"] == "inner"] == [[contact]]
     world.tenant.directory.leave("inner", ["c1"])

@@ -8,10 +8,10 @@ which people write as they like, are not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec.structs import replace
 
 from sync_core import marks, texts
 from sync_core.encoding import kept

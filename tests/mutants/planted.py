@@ -142,8 +142,8 @@ FAULTS = (
     _fault(
         "a look at the folder renews the age of the ledger",
         "sync_core/state/ledgers.py",
-        "plain, read_at=head.listed_at)",
-        "plain, read_at=head.folder_seen_at)",
+        "{READ_AT: head.listed_at}",
+        "{READ_AT: head.folder_seen_at}",
         SAFEGUARDS,
     ),
     _fault(

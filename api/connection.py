@@ -179,7 +179,7 @@ async def read_departure(call: Call) -> DepartureShown:
 def require_own(call: Call) -> None:
     """Check that somebody of the tenant itself asks, not of a partner. Raises ForbiddenError."""
     if call.principal.home != call.tenant:
-        raise ForbiddenError(sign_in_errors.PERSON_REQUIRED, "Only an administrator of the organisation itself may do this")
+        raise ForbiddenError(sign_in_errors.PERSON_REQUIRED, "Only somebody of the organisation itself may do this")
 
 
 class _Explained:

@@ -10,19 +10,14 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.audits import append_entry
 from api.endpoint import ADMINS, COMPLIANCE, EVERYONE, Call, Endpoints, Listed, Reply, RunId, Strict
-from api.problems import ProblemError
 from gdpr import requests, rotation
 from gdpr.audit_chain import Actor
-from gdpr.export import fetch_export
 from gdpr.privacy_queue import lift_request, start_request
 from gdpr.requests import MOST_IDENTIFIERS, Request, RequestKind, RequestState
 from gdpr.subject import find_people, shown
 from sync_core import messages
 
 endpoints = Endpoints("Privacy")
-
-LARGEST_ANSWER = 80 * 1024 * 1024
-"""What one answer of the Functions host may hold, with room to spare."""
 
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^\s@]+@[^\s@]+$")]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max_length=40)]
@@ -103,7 +98,7 @@ async def make_privacy_request(call: Call, body: NewRequest) -> Reply[RequestSho
         identifiers = requests.identifiers_of(
             object_ids=tuple(map(str, body.object_ids)), emails=tuple(body.emails), phones=tuple(body.phones)
         )
-    return _made(await requests.make_request(call.context, call.tenant, body.kind, identifiers, by=_actor(call)))
+    return _made(await requests.make_request(call.context, call.tenant, body.kind, identifiers, by=actor_of(call)))
 
 
 @endpoints.get("privacy/requests", roles=COMPLIANCE)
@@ -130,7 +125,7 @@ async def get_matches(call: Call, path: RequestPath) -> Listed[MatchShown]:
 @endpoints.post("privacy/requests/{request}/confirm", roles=COMPLIANCE, audits="request.confirmed", status=202)
 async def confirm_privacy_request(call: Call, path: RequestPath, body: Confirmation) -> RequestShown:
     """Let a request begin, for those who are meant. Where the tenant wants four eyes, by a person other than who made it."""
-    request = await requests.confirm(call.context, call.tenant, path.request, by=_actor(call), keys=body.keys)
+    request = await requests.confirm(call.context, call.tenant, path.request, by=actor_of(call), keys=body.keys)
     await start_request(call.context, request)
     return _shown(request)
 
@@ -138,7 +133,7 @@ async def confirm_privacy_request(call: Call, path: RequestPath, body: Confirmat
 @endpoints.post("privacy/requests/{request}/refuse", roles=COMPLIANCE, audits="request.refused")
 async def refuse_privacy_request(call: Call, path: RequestPath, body: Because) -> RequestShown:
     """Refuse a request that waits. Whom it was about is forgotten."""
-    return _shown(await requests.refuse(call.context, call.tenant, path.request, by=_actor(call), reason=body.reason))
+    return _shown(await requests.refuse(call.context, call.tenant, path.request, by=actor_of(call), reason=body.reason))
 
 
 @endpoints.post("privacy/requests/{request}/extend", roles=COMPLIANCE, audits="request.extended")
@@ -150,31 +145,13 @@ async def extend_privacy_request(call: Call, path: RequestPath, body: Because) -
 @endpoints.post("privacy/requests/{request}/finish", roles=COMPLIANCE, audits="request.finished")
 async def finish_privacy_request(call: Call, path: RequestPath) -> RequestShown:
     """Note that a rectification was made in the directory, from where it arrives with the next run."""
-    return _shown(await requests.finish_by_hand(call.context, call.tenant, path.request, by=_actor(call)))
+    return _shown(await requests.finish_by_hand(call.context, call.tenant, path.request, by=actor_of(call)))
 
 
 @endpoints.post("privacy/requests/{request}/lift", roles=COMPLIANCE, audits="suppression.lifted")
 async def lift_suppression(call: Call, path: RequestPath) -> RequestShown:
     """Take back the suppression of an erasure, a restriction or an objection: the next run may bring the person again."""
     return _shown(await lift_request(call.context, call.tenant, path.request))
-
-
-@endpoints.get("privacy/requests/{request}/export", roles=EVERYONE, produces="application/zip")
-async def get_export(call: Call, path: RequestPath) -> bytes:
-    """The ZIP of a finished export: for who asked for it, and for compliance officers, for seven days."""
-    officer = not COMPLIANCE.isdisjoint(call.principal.roles)
-    pieces = await fetch_export(call.context, call.tenant, path.request, by=_actor(call), is_officer=officer)
-    await append_entry(call, "export.fetched", before=None, after=None)
-    content = bytearray()
-    async for piece in pieces:
-        content += piece
-        if len(content) > LARGEST_ANSWER:
-            raise ProblemError(
-                409,
-                "export_too_large",
-                "The export is larger than one answer may be: ask for the export of single people instead",
-            )
-    return bytes(content)
 
 
 @endpoints.post("privacy/keys/rotate", roles=ADMINS | COMPLIANCE, audits="keys.rotated", status=202)
@@ -190,18 +167,19 @@ async def rotate_keys(call: Call) -> RotationShown:
 async def make_my_request(call: Call, body: MyRequest) -> Reply[RequestShown]:
     """Ask for something about myself. A compliance officer decides."""
     identifiers = requests.identifiers_of(object_ids=(call.principal.object_id,))
-    return _made(await requests.make_request(call.context, call.tenant, RequestKind(body.kind), identifiers, by=_actor(call)))
+    return _made(await requests.make_request(call.context, call.tenant, RequestKind(body.kind), identifiers, by=actor_of(call)))
 
 
 @endpoints.get("me/privacy/requests", roles=EVERYONE)
 async def list_my_requests(call: Call) -> Listed[RequestShown]:
     """What I have asked for."""
-    mine = _actor(call)
+    mine = actor_of(call)
     found = requests.newest_requests(call.context, call.tenant)
     return Listed(items=[_shown(request) async for request in found if request.by == mine])
 
 
-def _actor(call: Call) -> Actor:
+def actor_of(call: Call) -> Actor:
+    """Who calls, as the trail and requests name them."""
     who = call.principal
     return Actor("app" if who.is_app else "user", who.object_id, who.home)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, RootModel
 from api import (
     audit,
     connection,
+    exports,
     lookups,
     me,
     partners,
@@ -59,6 +60,7 @@ GROUPS = (
     settings.endpoints,
     me.endpoints,
     privacy.endpoints,
+    exports.endpoints,
     audit.endpoints,
     connection.endpoints,
     partners.endpoints,

@@ -155,8 +155,10 @@ async def entries(context: Context, tenant: str, *, after: int = 0) -> AsyncIter
         )
 
 
-async def export(context: Context, tenant: str) -> AsyncIterator[bytes]:
+async def export(context: Context, tenant: str, *, after: int | None = None) -> AsyncIterator[bytes]:
     """The whole trail as lines of JSON: first where it begins and ends, then every entry with all that it takes to check it.
+
+    With `after`, a sequence number, only the lines of the entries after that one.
 
     `hash` is the SHA-256 of the chained values as a compact JSON array in the order of `chained`; a commitment is that of the
     part {"content", "salt"} as compact JSON with sorted keys.
@@ -165,8 +167,9 @@ async def export(context: Context, tenant: str) -> AsyncIterator[bytes]:
     anchor, head = await context.tables.get(AUDIT, tenant, ANCHOR), await context.tables.get(AUDIT, tenant, HEAD)
     start, end = (link_of(place) if place is not None else ORIGIN for place in (anchor, head))
     chained = [_camel(name) for name in CHAINED]
-    yield _line({"schema": 1, "tenant": tenant, "at": context.now(), "chained": chained, "after": start, "newest": end})
-    async for entity in stored_entries(context.tables, tenant, after=start.sequence):
+    if after is None:
+        yield _line({"schema": 1, "tenant": tenant, "at": context.now(), "chained": chained, "after": start, "newest": end})
+    async for entity in stored_entries(context.tables, tenant, after=max(start.sequence, after or 0)):
         values = {_camel(name): entity.values.get(name) for name in (*CHAINED, "Hash", "Tag")}
         values["at"] = time_of(entity).isoformat(timespec="microseconds")
         yield _line({**values, "actor": opened(sealers, entity, "Actor"), "details": opened(sealers, entity, "Details")})
@@ -176,8 +179,7 @@ async def shred_actor(context: Context, tenant: str, actor: Actor) -> int:
     """Make it impossible to tell what this actor did: returns in how many entries. The chain still verifies. Repeatable."""
     tag = actor_tag(await context.keyring.audit_key(tenant), actor)
     shredded = 0
-    found = context.tables.query(AUDIT, tenant, start=FIRST_ROW, end=END_OF_ROWS, where=Compare("ActorTag", "eq", tag))
-    async for entity in found:
+    async for entity in entries_by(context.tables, tenant, tag):
         values = {name: value for name, value in entity.values.items() if name not in ("Actor", "ActorTag")}
         await context.tables.commit(AUDIT, tenant, [Replace(entity.row, values, entity.etag)])
         shredded += 1
@@ -214,6 +216,11 @@ async def forget_trail(tables: Tables, tenant: str, *, before: datetime) -> None
         return
     for group in grouped([Remove(row.row) async for row in tables.query(AUDIT, tenant, select=())]):
         await tables.commit(AUDIT, tenant, group)
+
+
+def entries_by(tables: Tables, tenant: str, tag: str) -> AsyncIterator[Entity]:
+    """The rows of the entries of an actor, known by `actor_tag`, in order."""
+    return tables.query(AUDIT, tenant, start=FIRST_ROW, end=END_OF_ROWS, where=Compare("ActorTag", "eq", tag))
 
 
 def stored_entries(tables: Tables, tenant: str, *, after: int = 0) -> AsyncIterator[Entity]:

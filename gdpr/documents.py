@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from textwrap import fill
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from gdpr.data_map import DATA_MAP, OUTSIDE_TABLES, Category, Stored
 from sync_core.state.names import SNAPSHOTS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _PERSONAL = frozenset(Category) - {Category.PLAIN, Category.KEY}
 
 
@@ -111,14 +111,21 @@ def privacy_notice() -> str:
     return "\n".join(lines)
 
 
-def manifest(*, tenant: str, about: str, made_at: datetime, files: dict[str, str]) -> dict[str, Any]:
-    """What comes with an export: what is in it, and for each table why it is held, how long and who receives it."""
+def manifest(
+    *, tenant: str, about: str, made_at: datetime, parts: Sequence[Sequence[str]], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """What comes with an export: what is in it, and for each table why it is held, how long and who receives it.
+
+    `parts` names the files of each part, `files` says what those are that can be there at all.
+    """
+    there = {f"{name.split('.')[0]}.{name.split('.')[-1]}" for part in parts for name in part}
     return {
         "schemaVersion": SCHEMA_VERSION,
         "tenant": tenant,
         "about": about,
         "madeAt": made_at.isoformat(),
-        "files": files,
+        "files": {name: what for name, what in files.items() if name in there},
+        "parts": [{"part": number, "files": list(part)} for number, part in enumerate(parts, 1)],
         "tables": [
             {
                 "table": stored.table,

@@ -79,6 +79,16 @@ class Subject:
         return [key.partition(":")[2] for key in self.meant if key.startswith("u:")]
 
 
+@dataclass(frozen=True, slots=True)
+class ExportPart:
+    """A stored part of an export: its file's name, of how many sealed frames it is, its size in bytes, the files in it."""
+
+    name: str
+    frames: int
+    size: int
+    files: list[str]
+
+
 @dataclass(slots=True)
 class Request:
     """A request as stored. `step` and `cursor` say how far it has got, `counts` what was done, by store."""
@@ -102,7 +112,7 @@ class Request:
     counts: dict[str, int] = field(default_factory=dict)
     receipt: int = 0
     receipt_hash: str = ""
-    frames: int = 0
+    parts: list[ExportPart] = field(default_factory=list)
     expires_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -273,7 +283,7 @@ def _encode(request: Request, sealer: Sealer) -> Row:
         "Counts": orjson.dumps(request.counts).decode(),
         "Receipt": request.receipt,
         "ReceiptHash": request.receipt_hash,
-        "Frames": request.frames,
+        "Parts": orjson.dumps(request.parts).decode(),
         "ExpiresAt": request.expires_at,
         "StartedAt": request.started_at,
         "EndedAt": request.ended_at,
@@ -315,7 +325,7 @@ def _decode(entity: Entity, sealer: Sealer) -> Request:
         counts=orjson.loads(str(values["Counts"])),
         receipt=int(str(values["Receipt"])),
         receipt_hash=str(values["ReceiptHash"]),
-        frames=int(str(values["Frames"])),
+        parts=[ExportPart(**part) for part in orjson.loads(str(values["Parts"]))],
         expires_at=optional_time(values.get("ExpiresAt")),
         started_at=optional_time(values.get("StartedAt")),
         ended_at=optional_time(values.get("EndedAt")),

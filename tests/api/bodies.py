@@ -53,4 +53,4 @@ async def furnish(context: Context, tenant: str = TENANT) -> None:
 def ids(run: str) -> dict[str, str]:
     """The ids in routes, by the names of the parameters."""
     ours = {"sync": SYNC, "run": run, "upload": UPLOAD, "source": SOURCE, "key": ITEM, "mailbox": NOBODY, "partner": NOBODY}
-    return {**ours, "request": "0000000000000-00000000"}
+    return {**ours, "request": "0000000000000-00000000", "part": "1"}

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 
-from api import privacy
 from api.principal import Role
 from gdpr.privacy_queue import look_after_requests
 from sync_core.definition import TenantSettings
@@ -69,19 +68,57 @@ async def test_an_employee_asks_and_an_officer_looks_confirms_and_has_it_done(of
     assert await actions(officer) == wanted
 
 
-async def test_an_export_is_fetched_by_who_asked_for_it_and_by_nobody_else(officer: Client, world: World) -> None:
+async def exported(world: World, officer: Client, request: str) -> str:
+    """The request, confirmed and done."""
+    keys = [match["key"] for match in (await officer("GET", f"privacy/requests/{request}/matches")).json["items"]]
+    assert (await officer("POST", f"privacy/requests/{request}/confirm", {"keys": keys})).status == 202
+    await world.settle()
+    return request
+
+
+async def test_an_export_is_fetched_by_who_asked_for_it_and_by_officers(officer: Client, world: World) -> None:
     anna = replace(officer, roles=(), object_id=anna_of(world))
     request = (await anna("POST", "me/privacy/requests", {"kind": "export"})).json["request"]
-    keys = [match["key"] for match in (await officer("GET", f"privacy/requests/{request}/matches")).json["items"]]
-    await officer("POST", f"privacy/requests/{request}/confirm", {"keys": keys})
-    await world.settle()
-    fetched = await anna("GET", f"privacy/requests/{request}/export")
-    assert fetched.status == 200
+    assert (await anna("GET", f"me/privacy/requests/{request}/export")).status == 400
+    await exported(world, officer, request)
+    shown = (await anna("GET", f"me/privacy/requests/{request}/export")).json
+    assert [part["part"] for part in shown["parts"]] == [1]
+    assert shown["expires_at"].startswith("2026-11-09")
+    fetched = await anna("GET", f"me/privacy/requests/{request}/export/1")
+    assert (fetched.status, len(fetched.raw)) == (200, shown["parts"][0]["size"])
     with zipfile.ZipFile(io.BytesIO(fetched.raw)) as archive:
         assert b"Anna Berg" in archive.read("person.json")
-    assert (await officer("GET", f"privacy/requests/{request}/export")).status == 200
-    assert (await replace(anna, object_id=TENANT)("GET", f"privacy/requests/{request}/export")).status == 404
+        assert archive.namelist() == [*shown["parts"][0]["files"], "manifest.json"]
+    assert (await officer("GET", f"privacy/requests/{request}/export/1")).raw == fetched.raw
+    assert (await officer("GET", f"privacy/requests/{request}/export/2")).status == 404
+    assert (await officer("GET", f"privacy/requests/{request}/export/0")).status == 400
+    assert (await replace(anna, object_id=TENANT)("GET", f"me/privacy/requests/{request}/export")).status == 404
+    assert (await anna("GET", f"privacy/requests/{request}/export/1")).status == 403
     assert (await actions(officer)).count("export.fetched") == 2
+
+
+async def test_what_an_officer_asked_for_about_others_takes_the_role_and_not_the_memory(officer: Client, world: World) -> None:
+    request = (await officer("POST", "privacy/requests", {"kind": "export", "emails": [ANNA]})).json["request"]
+    await exported(world, officer, request)
+    assert (await officer("GET", f"privacy/requests/{request}/export/1")).status == 200
+    former = replace(officer, roles=())
+    for path in ("export", "export/1"):
+        assert (await former("GET", f"me/privacy/requests/{request}/{path}")).status == 404
+        assert (await former("GET", f"privacy/requests/{request}/{path}")).status == 403
+        assert (await replace(officer, roles=(Role.ADMIN,))("GET", f"privacy/requests/{request}/{path}")).status == 403
+
+
+async def test_scripts_fetch_what_they_asked_for_and_partners_nothing(officer: Client, world: World) -> None:
+    robot = replace(officer, object_id="aaaaaaaa-0000-4000-8000-00000000000b", is_app=True)
+    body = {"kind": "export", "emails": [ANNA]}
+    theirs = await exported(world, officer, (await robot("POST", "privacy/requests", body)).json["request"])
+    others = await exported(world, officer, (await officer("POST", "privacy/requests", body)).json["request"])
+    for path in ("export", "export/1"):
+        assert (await robot("GET", f"privacy/requests/{theirs}/{path}")).status == 200
+        assert (await robot("GET", f"privacy/requests/{others}/{path}")).status == 404
+        for caller in (officer, robot):
+            partner = replace(caller, home="22222222-2222-4333-8444-555555555555")
+            assert (await partner("GET", f"privacy/requests/{theirs}/{path}")).status == 403
 
 
 async def test_refusing_extending_and_rectifying(officer: Client, world: World) -> None:
@@ -119,18 +156,6 @@ async def test_a_request_is_warned_of_before_it_is_due(officer: Client, world: W
         world.clock.advance(timedelta(days=days))
         await look_after_requests(world.context, TENANT)
     assert (await actions(officer)).count("request.due_soon") == 1
-
-
-async def test_an_export_too_large_for_one_answer_is_an_error_and_not_half_a_file(
-    officer: Client, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    anna = replace(officer, roles=(), object_id=anna_of(world))
-    request = (await anna("POST", "me/privacy/requests", {"kind": "export"})).json["request"]
-    await officer("POST", f"privacy/requests/{request}/confirm", {"keys": [f"u:{anna.object_id}"]})
-    await world.settle()
-    monkeypatch.setattr(privacy, "LARGEST_ANSWER", 100)
-    refused = await anna("GET", f"privacy/requests/{request}/export")
-    assert (refused.status, refused.json["code"]) == (409, "export_too_large")
 
 
 async def test_the_trail_is_verified_and_exported(officer: Client, world: World) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from gdpr.audit_chain import Actor
+from gdpr.export import load_export, open_part
 from gdpr.privacy_queue import start_request
 from gdpr.requests import Request, RequestKind, confirm, identifiers_of, load_request, make_request
 from gdpr.subject import find_people
 from local.m365.mailbox import Contact
+from sync_core.engine.context import Context
 from tests.engine.world import TENANT, World
 
 OFFICER = Actor("user", "99999999-aaaa-4aaa-8aaa-111111111111", TENANT)
@@ -20,6 +24,13 @@ async def asked(world: World, kind: RequestKind, *emails: str, ids: tuple[str, .
     request = await confirm(world.context, TENANT, request.request, by=OFFICER, keys=list(matches))
     await start_request(world.context, request)
     return request
+
+
+async def fetch_export(
+    context: Context, tenant: str, request: str, *, by: Actor, is_officer: bool, part: int = 1
+) -> AsyncIterator[bytes]:
+    """The bytes of a part of an export, if they may be had."""
+    return await open_part(context, await load_export(context, tenant, request, by=by, is_officer=is_officer), part)
 
 
 async def done(world: World, request: Request) -> Request:

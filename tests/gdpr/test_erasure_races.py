@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from gdpr.audit_trail import entries
-from gdpr.export import fetch_export
 from gdpr.privacy_queue import start_request, take_steps
 from gdpr.requests import Request, RequestKind, RequestState, confirm, extend, identifiers_of, load_request, make_request
 from gdpr.retention import purge_caches
@@ -23,7 +22,7 @@ from sync_core.state.names import SOURCES, partition
 from sync_core.suppression import by_mail
 from tests.engine.test_photos import staff
 from tests.engine.world import SYNC, TENANT, World
-from tests.gdpr.privacy import OFFICER, asked, done, everywhere
+from tests.gdpr.privacy import OFFICER, asked, done, everywhere, fetch_export
 from tests.gdpr.test_photos import store_of
 
 ANNA = "anna.berg@example.com"

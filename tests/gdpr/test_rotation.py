@@ -12,7 +12,6 @@ import pytest
 from gdpr import audit_trail, rotation
 from gdpr.audit_check import verify
 from gdpr.encryption import KEYS_ROW, TenantKeyring
-from gdpr.export import fetch_export
 from gdpr.purge import purge_tenant
 from gdpr.requests import RequestKind
 from gdpr.rotation import advance, begin_rotation
@@ -26,7 +25,7 @@ from sync_core.state.pages import open_values
 from sync_core.state.runs import load_run
 from sync_core.state.syncs import load_sync
 from tests.engine.world import SYNC, TENANT, OneSecret, World
-from tests.gdpr.privacy import OFFICER, asked, done
+from tests.gdpr.privacy import OFFICER, asked, done, fetch_export
 
 
 class Clockwork:

@@ -164,7 +164,7 @@ async def _delete(mailboxes: Mailboxes, replica: Replica, ids: Sequence[str]) ->
 async def _ledger(ledgers: LedgerStore, replica: Replica) -> Ledger | None:
     """The whole ledger; None when it cannot be relied on."""
     ledger = await ledgers.open(replica.mailbox, along=True) if replica.folder_id and not replica.dirty else None
-    if ledger is None or ledger.head.folder_id != replica.folder_id or replica.left_folder:
+    if ledger is None or ledger.head.folder_id != replica.folder_id or replica.left_folders:
         return None
     try:
         await ledgers.load(replica.mailbox, ledger)
@@ -175,7 +175,7 @@ async def _ledger(ledgers: LedgerStore, replica: Replica) -> Ledger | None:
 
 async def _listed(task: Task, mailboxes: Mailboxes, sync: str, replica: Replica) -> list[str]:
     """The person's items by their marks; where no cache knows the person, by what our items say."""
-    if not (replica.folder_id or replica.dirty or replica.left_folder):
+    if not (replica.folder_id or replica.dirty or replica.left_folders):
         return []  # nothing has ever been written there
     wanted, installation = task.request.subject.meant, task.context.installation
     known = set(task.request.subject.identifiers)

@@ -95,6 +95,12 @@ def key_in(text: str | None, installation: str, sync: str) -> str | None:
     return mark.key or None
 
 
+def installed_by(text: str | None, installation: str) -> str | None:
+    """The sync whose mark a folder of this installation carries; None for any other folder."""
+    mark = parse(text) if text else None
+    return mark.sync if mark is not None and mark.installation == installation and not mark.keys else None
+
+
 def is_folder_of(text: str | None, installation: str, sync: str) -> bool:
     """Whether a folder carries the mark of this installation and sync."""
     return text is not None and parse(text) == Mark(installation, sync)

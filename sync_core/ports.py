@@ -336,6 +336,9 @@ class Mailboxes(Protocol):
     async def unmark(self, mailbox: str, *item_ids: str) -> None:
         """Take our mark off 1 to 20 items: from now on they are the user's. One that is gone is no error."""
 
+    async def mark_folder(self, mailbox: str, folder_id: str, mark: str) -> None:
+        """Write another mark of ours over that of a folder. One that is gone is no error."""
+
     async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
         """Take our mark off a folder: from now on it is the user's. One that is gone is no error."""
 

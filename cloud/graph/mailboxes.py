@@ -27,12 +27,11 @@ _KEY = KEY_PROPERTY.lower()
 _FINGERPRINT = FINGERPRINT_PROPERTY.lower()
 
 
-def _released(*names: str) -> bytes:
-    return orjson.dumps({"singleValueExtendedProperties": [{"id": name, "value": RELEASED} for name in names]})
+def _marking(value: str, *names: str) -> bytes:
+    return orjson.dumps({"singleValueExtendedProperties": [{"id": name, "value": value} for name in names]})
 
 
-_RELEASE_ITEM = _released(KEY_PROPERTY, FINGERPRINT_PROPERTY)
-_RELEASE_FOLDER = _released(KEY_PROPERTY)
+_RELEASE_ITEM = _marking(RELEASED, KEY_PROPERTY, FINGERPRINT_PROPERTY)
 
 
 class GraphMailboxes(Mailboxes):
@@ -132,9 +131,13 @@ class GraphMailboxes(Mailboxes):
             if isinstance(result, RollcallError) and not isinstance(result, LedgerDoubtError):
                 raise result
 
+    async def mark_folder(self, mailbox: str, folder_id: str, mark: str) -> None:
+        """Write another mark of ours over that of a folder; one that is gone is no error."""
+        await self._unless_gone(mailbox, build.patch(self._at.folder(mailbox, folder_id), _marking(mark, KEY_PROPERTY)))
+
     async def unmark_folder(self, mailbox: str, folder_id: str) -> None:
         """Take our mark off a folder; one that is gone is no error."""
-        await self._unless_gone(mailbox, build.patch(self._at.folder(mailbox, folder_id), _RELEASE_FOLDER))
+        await self.mark_folder(mailbox, folder_id, RELEASED)
 
     async def write(self, mailbox: str, folder_id: str, operations: Sequence[Operation]) -> list[Outcome]:
         """Carry out at most 20 operations; the outcomes come in the same order."""

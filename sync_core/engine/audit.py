@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sync_core import planning
 from sync_core.engine.folders import in_its_place
 from sync_core.engine.removal import release_elsewhere
+from sync_core.engine.sharing import is_shared
 from sync_core.engine.work import BATCH, Work
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError, TransientError
 from sync_core.model import Delete, Held, ItemChange, Replica, SeenItem
@@ -35,7 +36,7 @@ async def audit(work: Work, replica: Replica, ledger: Ledger, refusals: Refusals
         there = {change.item_id for change in changes if not change.removed}
         left |= {key: entry for key, entry in held.items() if entry.item_id not in there}
     unknown = findings.unknown
-    if replica.in_default_folder and len(unknown) > BATCH:
+    if len(unknown) > BATCH and (replica.in_default_folder or await is_shared(work.context, work.sync, replica)):
         unknown = await _ours_among(work, replica, set(unknown))
     if len(left) > BATCH or len(unknown) > BATCH:
         raise LedgerDoubtError("too many to look at one by one")

@@ -5,6 +5,7 @@ Needs no database: mailboxes come from the directory, folders and items say them
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,17 +48,16 @@ class _Place:
 async def leave_mailbox(mailboxes: Mailboxes, mailbox: str, *, installation: str, action: Exit) -> Left:
     """Take what this installation wrote out of a mailbox, or only our marks off it. Raises like Mailboxes.
 
-    An item belongs where it was written: in a folder of ours, or in the default folder when its sync has no folder of its own
-    here. Anywhere else the user has put it.
+    An item belongs where it was written: in a folder of ours, or in the default folder when its sync has no folder here. Anywhere
+    else the user has put it.
     """
     places = [await _look(mailboxes, mailbox, folder, installation) async for folder in all_folders(mailboxes, mailbox)]
-    with_folder = {place.sync for place in places if place.sync is not None}
+    in_default = _in_default(places) if mailboxes.kind.nests else set()
     delete: dict[str, list[str]] = {}
     unmark: list[str] = []
     for number, place in enumerate(places):
         for item_id, sync in place.ours:
-            in_default = number == 0 and mailboxes.kind.nests  # `all_folders` begins with it
-            at_home = place.sync is not None or (in_default and sync not in with_folder)
+            at_home = place.sync is not None or (number == 0 and sync in in_default)
             if at_home and action is not Exit.UNMARK:
                 delete.setdefault(place.folder.folder_id, []).append(item_id)
             else:
@@ -80,6 +80,17 @@ async def _look(mailboxes: Mailboxes, mailbox: str, folder: Folder, installation
             else:
                 place.foreign = True
     return place
+
+
+def _in_default(places: Sequence[_Place]) -> set[str]:
+    """The syncs at home in the default folder, which is the first place.
+
+    A sync that shares the folder of another one has none with its own mark: it is where most of its items are.
+    """
+    with_folder = {place.sync for place in places}
+    at_home = Counter(sync for place in places if place.sync is not None for _, sync in place.ours)
+    default = Counter(sync for _, sync in places[0].ours)
+    return {sync for sync, count in default.items() if sync not in with_folder and count > at_home[sync]}
 
 
 def _ours(text: str | None, installation: str) -> Mark | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from sync_core.errors import ConflictError, MailboxError, Reason
-from sync_core.marks import folder_mark, is_folder_of
+from sync_core.marks import is_folder_of
 from sync_core.model import Folder, Replica
 from sync_core.ports import Mailboxes
 
@@ -15,76 +15,82 @@ DEFAULT = "contacts"
 """The name under which Graph knows every mailbox's default contact folder."""
 
 _DEEPEST = 20
-_TRIES = 4
+TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Our folder in a mailbox (None: there is none), further folders with our mark, and the names that are taken."""
+    """Our folder in a mailbox (None: there is none), further folders with our mark, and all that are beside it."""
 
     folder: Folder | None
     extra: list[Folder]
-    names: set[str]
+    beside: list[Folder]
+
+    @property
+    def names(self) -> set[str]:
+        """The names that are taken, case-folded."""
+        return {folder.name.casefold() for folder in self.beside}
 
 
 async def locate(mailboxes: Mailboxes, replica: Replica, *, installation: str, sync: str) -> Located:
-    """Find a replica's folder: the default one, or the registered one wherever the user put it, or else one with our mark."""
+    """Find a replica's folder: the default one, or the registered one wherever the user put it, or else one with our mark.
+
+    One that the replica has moved out of is not its folder.
+    """
     if replica.in_default_folder:
-        return await _locate_default(mailboxes, replica.mailbox, installation=installation, sync=sync)
+        return await _locate_default(mailboxes, replica, installation=installation, sync=sync)
     mailbox, registered = replica.mailbox, replica.folder_id
     there = await mailboxes.folders(mailbox)
     marked = [folder for folder in there if is_folder_of(folder.mark, installation, sync)]
     found = next((folder for folder in there if folder.folder_id == registered), None)
     if found is None and registered:
-        elsewhere = await mailboxes.folder(mailbox, registered)
-        if elsewhere is not None and await in_its_place(mailboxes, mailbox, elsewhere):
-            found = elsewhere
+        found = await still_there(mailboxes, mailbox, registered)
+    marked = [folder for folder in marked if folder.folder_id not in replica.left_folders]
     if found is None and marked:
         found = min(marked, key=lambda folder: folder.folder_id)
     extra = [folder for folder in marked if found is None or folder.folder_id != found.folder_id]
-    return Located(found, extra, {folder.name.casefold() for folder in there})
+    return Located(found, extra, there)
 
 
-async def _locate_default(mailboxes: Mailboxes, mailbox: str, *, installation: str, sync: str) -> Located:
+async def _locate_default(mailboxes: Mailboxes, replica: Replica, *, installation: str, sync: str) -> Located:
     """The default folder; folders with our mark are left over from a time when the sync had one of its own."""
+    mailbox = replica.mailbox
     default = await mailboxes.folder(mailbox, DEFAULT)
     if default is None:
         raise MailboxError(Reason.REFUSED, "no default folder")
     there = await mailboxes.folders(mailbox)
-    return Located(default, [folder for folder in there if is_folder_of(folder.mark, installation, sync)], set())
+    marked = [folder for folder in there if is_folder_of(folder.mark, installation, sync)]
+    return Located(default, [folder for folder in marked if folder.folder_id not in replica.left_folders], there)
 
 
 def relocate(replica: Replica, name: str | None) -> None:
     """Note that a replica belongs into the default folder (None) or a folder of its own, if it is not there yet.
 
-    To be stored before anything is written to the new place. The old place is remembered until it is cleaned; for one that is on
-    its way back, that is where it comes from.
+    To be stored before anything is written to the new place. The old place is remembered until it is cleaned.
     """
-    if replica.in_default_folder == (name is None):
-        return
+    if replica.in_default_folder != (name is None):
+        move_out(replica, name)
+
+
+def move_out(replica: Replica, name: str | None) -> None:
+    """Note that a replica gives up its folder for another one, to be found or made, or for the default folder (None)."""
+    left = DEFAULT if replica.in_default_folder else replica.folder_id
+    replica.left_folders = tuple(dict.fromkeys((*replica.left_folders, left))) if left else replica.left_folders
+    replica.folder_id, replica.folder_name, replica.applied = "", name or "", ""
     if name is None:
-        replica.folder_id, replica.left_folder = "", replica.folder_id
-    else:
-        replica.folder_id, replica.left_folder = replica.left_folder, DEFAULT
-    replica.folder_name, replica.applied = name or "", ""
+        replica.left_folders = tuple(folder_id for folder_id in replica.left_folders if folder_id != DEFAULT)
 
 
-async def create(mailboxes: Mailboxes, mailbox: str, name: str, names: set[str], *, installation: str, sync: str) -> Folder:
-    """Make our folder. A folder of the same name is the user's: ours then gets another one. Raises AnswerLostError."""
-    taken = set(names)
-    for _ in range(_TRIES):
-        free = free_name(name, taken)
-        try:
-            return await mailboxes.create_folder(mailbox, free, folder_mark(installation, sync))
-        except ConflictError:
-            taken.add(free.casefold())
-    raise MailboxError(Reason.REFUSED, "folder name")
+def move_in(replica: Replica, folder_id: str) -> None:
+    """Note which folder a replica is in from now on."""
+    replica.folder_id = folder_id
+    replica.left_folders = tuple(left for left in replica.left_folders if left != folder_id)
 
 
 async def rename(mailboxes: Mailboxes, mailbox: str, folder_id: str, name: str) -> None:
     """Give our folder another name, or a similar one where the user's has it. Raises LedgerDoubtError when it is gone."""
     taken: set[str] = set()
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         free = free_name(name, taken)
         try:
             await mailboxes.rename_folder(mailbox, folder_id, free)
@@ -93,6 +99,12 @@ async def rename(mailboxes: Mailboxes, mailbox: str, folder_id: str, name: str) 
         else:
             return
     raise MailboxError(Reason.REFUSED, "folder name")
+
+
+async def still_there(mailboxes: Mailboxes, mailbox: str, folder_id: str) -> Folder | None:
+    """One of the user's contact folders or calendars by its id; None when there is none, or it was deleted."""
+    folder = await mailboxes.folder(mailbox, folder_id)
+    return folder if folder is not None and await in_its_place(mailboxes, mailbox, folder) else None
 
 
 async def in_its_place(mailboxes: Mailboxes, mailbox: str, folder: Folder) -> bool:

@@ -16,7 +16,7 @@ import orjson
 
 from sync_core import brakes, notes, planning
 from sync_core.choices import Choice
-from sync_core.engine import folders
+from sync_core.engine import folders, sharing
 from sync_core.engine.calendar_items import is_past
 from sync_core.engine.context import Context
 from sync_core.engine.difference import Difference, Hold, difference, holds_on
@@ -38,7 +38,7 @@ from sync_core.errors import (
 from sync_core.fingerprints import PHOTO, Fingerprinter
 from sync_core.kinds import CONTACTS, EVENTS, Kind
 from sync_core.marks import key_in
-from sync_core.model import Create, Delete, Held, Item, Operation, Replica, ReplicaState, SeenItem, Spent, Update
+from sync_core.model import Create, Delete, Folder, Held, Item, Operation, Replica, ReplicaState, SeenItem, Spent, Update
 from sync_core.photos import is_owed, is_to_go
 from sync_core.photos import steps as photo_steps
 from sync_core.policies import NOTES, Policies
@@ -269,17 +269,17 @@ class _Looker:
         replica = replica or Replica(mailbox, folder_name=definition.folder or "")
         if not leaving:
             folders.relocate(replica, definition.folder)
-        located = await folders.locate(self.mailboxes, replica, installation=installation, sync=sync)
+        folder, names = await self._folder(replica, leaving=leaving)
         left = "kept" if definition.targets.leavers == "keep" else "removed"
         result = MailboxPreview(mailbox, left if leaving else "done")
         policies = Policies.of(self.sync.definition)
         fingerprinter = Fingerprinter(self.keys.fingerprint_key, self.keys.fingerprint_key_id, definition.owned, definition.kind)
         seen: dict[str, SeenItem] = {}
-        if located.folder is not None:
-            result.folder = located.folder.name
-            seen = await self._ours(replica, located.folder.folder_id, fingerprinter.fields)
+        if folder is not None:
+            result.folder = folder.name
+            seen = await self._ours(replica, folder.folder_id, fingerprinter.fields)
         elif not leaving:
-            result.folder, result.folder_is_new = folders.free_name(replica.folder_name, located.names), True
+            result.folder, result.folder_is_new = folders.free_name(definition.folder or replica.folder_name, names), True
         listing = planning.read_listing(
             seen.values(),
             {},
@@ -308,6 +308,19 @@ class _Looker:
         ]
         result.doubles, result.copies = len(listing.doubles), len(listing.copies)
         return result
+
+    async def _folder(self, replica: Replica, *, leaving: bool) -> tuple[Folder | None, set[str]]:
+        """Where the replica is or will be, None when the folder has yet to be made, and the names that are taken."""
+        installation, name = self.context.installation, self.sync.definition.folder
+        located = await folders.locate(self.mailboxes, replica, installation=installation, sync=self.sync.sync)
+        if leaving or name is None:
+            return located.folder, located.names
+        if located.folder is not None:
+            if name == replica.folder_name or not await sharing.must_move_out(self.context, self.sync, replica, name):
+                return located.folder, located.names
+            folders.move_out(replica, name)
+        place = await sharing.place_for(self.context, self.sync, self.mailboxes, replica, name, located.beside)
+        return place[0] if place is not None else None, located.names
 
     async def _ours(self, replica: Replica, folder_id: str, fields: Sequence[str]) -> dict[str, SeenItem]:
         """Our items in a folder; in the default folder nothing else is read."""

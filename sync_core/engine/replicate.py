@@ -19,12 +19,20 @@ from sync_core import brakes, notes, planning, policies
 from sync_core.engine import folders, photos
 from sync_core.engine.audit import audit, list_folder, look_at_missing
 from sync_core.engine.calendar_items import slid_out
-from sync_core.engine.context import AUDIT_EVERY, LATE_WRITE
-from sync_core.engine.removal import leave_old_folder, release_elsewhere, remove_folder
-from sync_core.engine.work import BATCH, Work, must_look
-from sync_core.errors import AnswerLostError, ClaimLostError, LedgerDoubtError, LostPagesError, MailboxError, Reason
+from sync_core.engine.context import AUDIT_EVERY
+from sync_core.engine.home import find_or_make, follow_color, follow_name
+from sync_core.engine.removal import leave_old_folder, release_elsewhere
+from sync_core.engine.work import BATCH, Work, expect_late_write, must_look
+from sync_core.errors import (
+    AnswerLostError,
+    ClaimLostError,
+    LedgerDoubtError,
+    LostPagesError,
+    MailboxError,
+    Reason,
+)
 from sync_core.marks import item_mark
-from sync_core.model import Create, Delete, Folder, Held, Item, MailboxResult, Operation, Replica, Update
+from sync_core.model import Create, Delete, Held, Item, MailboxResult, Operation, Replica, Update
 from sync_core.photos import steps as photo_steps
 from sync_core.policies import NOTES
 from sync_core.state.ledgers import IN_ROW, Ledger, repack
@@ -38,6 +46,8 @@ _FOLDER_CHECK_DAYS = 7
 _ITEMS_PER_FIRST_AUDIT = 400
 _LONGEST_WAIT_FOR_AUDIT = 7
 _LOOKUPS = 3
+_DOUBTS = 2
+"""One about what the mailbox holds, one about which folder it is."""
 
 Step = tuple[Operation, Item | None]
 
@@ -49,10 +59,12 @@ async def replicate(work: Work, snapshot: SnapshotHead, replica: Replica) -> Mai
     case whether the mailbox must be listed before the next create.
     """
     must_list = must_look(replica, work.context.now())
-    try:
-        return await _replicate(work, snapshot, replica, must_list=must_list)
-    except LedgerDoubtError:
-        return await _replicate(work, snapshot, replica, must_list=True)
+    for _ in range(_DOUBTS):
+        try:
+            return await _replicate(work, snapshot, replica, must_list=must_list)
+        except LedgerDoubtError:
+            must_list = True
+    return await _replicate(work, snapshot, replica, must_list=True)
 
 
 async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, must_list: bool) -> MailboxResult:
@@ -85,8 +97,8 @@ async def _replicate(work: Work, snapshot: SnapshotHead, replica: Replica, *, mu
     if refusals is not None:
         # before the ledger forgets what was there
         await work.refusals.save(replica.mailbox, refusals)
-    await _rename(work, replica)
-    await _color(work, replica)
+    await follow_name(work, replica)
+    await follow_color(work, replica)
     if check is Check.EVERYTHING:
         await release_elsewhere(work, replica)
     if due:
@@ -136,10 +148,10 @@ async def _still_good(work: Work, replica: Replica, ledger: Ledger, now: datetim
 async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusals | None) -> Ledger:
     """Find or make the folder, and list it by mark."""
     mailbox, now = replica.mailbox, work.context.now()
-    folder, made = await _our_folder(work, replica)
+    folder, made = await find_or_make(work, replica)
     known: Mapping[str, Held] = {}
     clean: Collection[str] = ()
-    served_before = replica.folder_id != "" or replica.left_folder != ""
+    served_before = replica.folder_id != "" or replica.left_folders != ()
     previous = await work.ledgers.open(mailbox, along=True) if served_before else None
     if previous is not None and folder.folder_id == previous.head.folder_id:
         try:
@@ -151,7 +163,7 @@ async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusal
             previous = None
     else:
         previous = None
-    replica.folder_id = folder.folder_id
+    folders.move_in(replica, folder.folder_id)
     held = {} if made else await list_folder(work, replica, known, refusals, clean)
     ledger = Ledger.of(held, buckets, folder_id=folder.folder_id, now=now)
     if previous is not None:
@@ -160,48 +172,6 @@ async def _rebuild(work: Work, replica: Replica, buckets: int, refusals: Refusal
         await work.ledgers.remove(mailbox, above=buckets)
     replica.dirty = replica.look_after is not None
     return ledger
-
-
-async def _our_folder(work: Work, replica: Replica) -> tuple[Folder, bool]:
-    """Our folder, and whether it was just made: then it is known to be empty."""
-    mailbox, mailboxes = replica.mailbox, work.mailboxes
-    installation, sync = work.context.installation, work.sync.sync
-    for _ in range(_LOOKUPS):
-        located = await folders.locate(mailboxes, replica, installation=installation, sync=sync)
-        for extra in located.extra:
-            if extra.folder_id != replica.left_folder:
-                await remove_folder(work, replica, extra.folder_id)
-        if located.folder is not None:
-            return located.folder, False
-        work.check_claim(replica)
-        name = work.sync.definition.folder or replica.folder_name
-        try:
-            folder = await folders.create(mailboxes, mailbox, name, located.names, installation=installation, sync=sync)
-        except AnswerLostError:
-            _expect_late_write(work, replica)
-            continue
-        replica.folder_name, replica.folder_color = name, work.sync.definition.color
-        return folder, True
-    raise MailboxError(Reason.MAILBOX_BUSY, "answers lost")
-
-
-async def _rename(work: Work, replica: Replica) -> None:
-    """Follow the definition when it calls our folder otherwise than it did before; until then the user's name for it stands."""
-    name = work.sync.definition.folder
-    if name is None or replica.in_default_folder or name == replica.folder_name:
-        return
-    work.check_claim(replica)
-    await folders.rename(work.mailboxes, replica.mailbox, replica.folder_id, name)
-    replica.folder_name = name
-
-
-async def _color(work: Work, replica: Replica) -> None:
-    """Follow the definition when it gives our calendar another colour than before; until then the user's colour for it stands."""
-    color = work.sync.definition.color
-    if color != replica.folder_color:
-        work.check_claim(replica)
-        await work.mailboxes.color_folder(replica.mailbox, replica.folder_id, color)
-        replica.folder_color = color
 
 
 async def _with_buckets(work: Work, replica: Replica, ledger: Ledger, buckets: int) -> Ledger:
@@ -300,7 +270,7 @@ async def _write(work: Work, replica: Replica, ledger: Ledger, batch: Sequence[S
     photos.doubt(work, ledger, [debt for debt in owed if debt.item.key not in failed])
     work.count(replica.mailbox).add(aftermath.counts)
     if aftermath.in_doubt:
-        _expect_late_write(work, replica)
+        expect_late_write(work, replica)
     refused: Exception | None = None
     for _, error in aftermath.failed:
         if isinstance(error, MailboxError) and error.reason is Reason.REFUSED:
@@ -346,8 +316,3 @@ async def _settle(work: Work, replica: Replica, ledger: Ledger, item: Item) -> N
         work.count(replica.mailbox).created += 1
         return
     raise MailboxError(Reason.MAILBOX_BUSY, "answers lost")
-
-
-def _expect_late_write(work: Work, replica: Replica) -> None:
-    """A write without an answer may commit late: the mailbox gets one more look after that."""
-    replica.look_after = work.context.now() + LATE_WRITE

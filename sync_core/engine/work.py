@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sync_core.engine.context import LATE_WRITE, Context
@@ -16,6 +16,7 @@ from sync_core.marks import key_in
 from sync_core.model import Counts, Replica, SeenItem
 from sync_core.policies import Policies
 from sync_core.ports import Mailboxes
+from sync_core.state import replicas as register
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import Carried, Check
@@ -92,6 +93,12 @@ class Work:
         """The key of an item of this installation and sync, None for anything else."""
         return key_in(item.mark, self.context.installation, self.sync.sync) if item is not None else None
 
+    async def note(self, replica: Replica) -> None:
+        """Store what a replica is from now on, before what follows relies on it. Raises ConflictError when the claim is lost."""
+        row = replace(replica, dirty=True)
+        await register.save_replicas(self.context.tables, self.sync.tenant, self.sync.sync, [row])
+        replica.etag = row.etag
+
     def check_claim(self, replica: Replica) -> None:
         """Before each write. Raises ClaimLostError when our claim is about to run out, OutOfTimeError after long enough work."""
         self.check_lease(replica)
@@ -123,3 +130,8 @@ def must_look(replica: Replica, now: datetime) -> bool:
         # a worker before us broke off: its last write may still commit
         replica.look_after = now + LATE_WRITE
     return replica.dirty
+
+
+def expect_late_write(work: Work, replica: Replica) -> None:
+    """A write without an answer may commit late: the mailbox gets one more look after that."""
+    replica.look_after = work.context.now() + LATE_WRITE

@@ -87,11 +87,11 @@ async def load_sync(tables: Tables, tenant: str, sync: str, *, ended: bool = Fal
     return found
 
 
-async def syncs_of(tables: Tables, tenant: str, *, start: str = "") -> AsyncIterator[Sync]:
-    """The syncs of a tenant by id, from this one on."""
+async def syncs_of(tables: Tables, tenant: str, *, start: str = "", ended: bool = False) -> AsyncIterator[Sync]:
+    """The syncs of a tenant by id, from this one on; with `ended` also those that nobody is to see any more."""
     async for entity in tables.query(SYNCS, tenant, start=start):
         sync = _decode(entity)
-        if not sync.ended:
+        if ended or not sync.ended:
             yield sync
 
 

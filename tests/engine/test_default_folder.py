@@ -241,7 +241,7 @@ async def test_a_sync_moves_from_its_folder_into_the_default_folder_and_back() -
         assert sorted(map(len, world.ours(mailbox).values())) == [1] * 30
         replica = await load_replica(world.tables, TENANT, SYNC, mailbox)
         assert replica is not None
-        assert (replica.left_folder, replica.in_default_folder) == ("", folder is None)
+        assert (replica.left_folders, replica.in_default_folder) == ((), folder is None)
         quiet = await world.run()
         assert (quiet.counts.created, quiet.counts.updated, quiet.counts.deleted) == (0, 0, 0)
         world.check()

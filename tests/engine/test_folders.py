@@ -8,7 +8,7 @@ from local.m365.faults import Fault, FaultKind
 from local.m365.mailbox import Folder, Mailbox
 from sync_core.state.runs import Check
 from tests.engine.oracle import our_folders
-from tests.engine.world import INSTALLATION, SYNC, TENANT, World
+from tests.engine.world import INSTALLATION, SYNC, World
 
 WEEK = timedelta(days=7)
 
@@ -112,20 +112,3 @@ async def test_a_folder_whose_creation_was_answered_late_is_found_and_not_made_a
     await world.run()
     assert len(ours(world, mailbox)) == 1
     assert world.cloud.counters.templates["POST /users/{id}/contactfolders"] == 1
-
-
-async def test_two_syncs_with_the_same_folder_name_keep_out_of_each_other_s_way() -> None:
-    world = World()
-    mailbox = world.hire_many(3, mailboxes=1)[0]
-    await world.connect()
-    await world.define({}, sync="second")
-    for sync in (SYNC, "second", SYNC, "second"):
-        await world.run(sync=sync, check=Check.EVERYTHING)
-    await world.context.purge(TENANT, None)
-    for sync in (SYNC, "second"):
-        await world.run(sync=sync)
-    assert sorted(folder.name for folder in world.tenant.mailbox(mailbox).contacts.children.values()) == [
-        "Colleagues",
-        "Colleagues (2)",
-    ]
-    assert len(world.ours(mailbox)) == len(world.ours(mailbox, sync="second")) == 3

@@ -231,7 +231,7 @@ async def test_a_changed_definition_and_one_that_is_not_saved_can_be_tried() -> 
     assert ("selection.rule", 1) in [(line.path, line.lets_in) for line in result.lines]
     unsaved = await shown(world, sync=Sync(TENANT, UNSAVED, definition))
     (one,) = unsaved.mailboxes
-    assert (one.folder, one.folder_is_new, one.created, one.deleted) == ("Colleagues (2)", True, 1, 0)
+    assert (one.folder, one.folder_is_new, one.created, one.deleted) == ("Colleagues", False, 1, 0)
     assert unsaved.holds == []
 
 

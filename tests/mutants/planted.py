@@ -58,7 +58,7 @@ FAULTS = (
     ),
     _fault(
         "no late look after a lost answer",
-        "sync_core/engine/replicate.py",
+        "sync_core/engine/work.py",
         "replica.look_after = work.context.now() + LATE_WRITE",
         "pass",
         SAFEGUARDS,

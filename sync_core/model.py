@@ -171,8 +171,9 @@ class Replica:
     `applied` is the digest of the snapshot last applied in full. `dirty` says that writes may be under way or lost: list by
     mark before anything is created. `folder_name` is what the definition called the folder when it was made or last renamed
     (its user may have done so since), "" for a replica in the default folder; `folder_color` is the same for the colour of a
-    calendar. `left_folders` are those that it has moved out of, as long as something of ours may be in them. `look_after` asks for one more look once that time has passed (a late write may still commit). `gone_since` is when a
-    leaving mailbox was first found gone: it may come back for a while.
+    calendar. `left_folders` are those that it has moved out of, as long as something of ours may be in them. `look_after`
+    asks for one more look once that time has passed (a late write may still commit). `gone_since` is when a leaving mailbox
+    was first found gone: it may come back for a while.
     """
 
     mailbox: str

@@ -120,13 +120,10 @@ async def _give_up(work: Work, replica: Replica, folder_id: str, *, delete: bool
     """Leave a folder that other syncs may share: to one of them, or to its user, or `delete` it when nothing is in it.
 
     What is ours in it has been dealt with. Every step looks again at what the steps before were for, so that whoever comes
-    in or leaves meanwhile is noticed, or notices.
+    in or leaves meanwhile is noticed, or notices. Into one that came back from Deleted Items nobody comes any more.
     """
     mailboxes, mailbox, installation = work.mailboxes, replica.mailbox, work.context.installation
     came_back = folder_id not in _homes(replica)
-    if came_back:  # known by its mark alone, which comes off before the end
-        replica.left_folders += (folder_id,)
-        await work.note(replica)
     for _ in range(folders.TRIES):
         folder = await mailboxes.folder(mailbox, folder_id)
         if folder is None:
@@ -140,10 +137,12 @@ async def _give_up(work: Work, replica: Replica, folder_id: str, *, delete: bool
             if installed_by(folder.mark, installation) in heirs:
                 return
             await mailboxes.mark_folder(mailbox, folder_id, folder_mark(installation, heirs[0]))
-        elif installed_by(folder.mark, installation):
+            continue
+        empty = not (foreign or inside or late) and not await mailboxes.child_folders(mailbox, folder_id)
+        if installed_by(folder.mark, installation) and not (came_back and empty and delete):
             await mailboxes.unmark_folder(mailbox, folder_id)
         else:
-            if delete and not (foreign or inside or late) and not await mailboxes.child_folders(mailbox, folder_id):
+            if empty and delete:
                 await mailboxes.delete_folder(mailbox, folder_id)
             return
     raise MailboxError(Reason.MAILBOX_BUSY, "a shared folder")

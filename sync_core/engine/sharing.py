@@ -84,11 +84,13 @@ async def place_for(
 
 
 async def _folder_of(context: Context, mailboxes: Mailboxes, other: Other, beside: Sequence[Folder]) -> Folder | None:
+    """The folder that another sync is in, or has just made: the register may not say so yet."""
     folder_id, installation = other.replica.folder_id, context.installation
     if folder_id:
         listed = next((folder for folder in beside if folder.folder_id == folder_id), None)
         folder = listed or await folders.still_there(mailboxes, other.replica.mailbox, folder_id)
-        return folder if folder is not None and installed_by(folder.mark, installation) else None
+        if folder is not None and installed_by(folder.mark, installation):
+            return folder
     marked = [folder for folder in beside if installed_by(folder.mark, installation) == other.sync.sync]
     just_made = [folder for folder in marked if not other.knows(folder.folder_id)]
     return min(just_made, key=lambda folder: folder.folder_id, default=None)
@@ -114,9 +116,7 @@ async def must_move_out(context: Context, sync: Sync, replica: Replica, name: st
 
 def concerned(there: Sequence[Other], folder_id: str, name: str, inside: Collection[str]) -> bool:
     """Whether one of the others is in a folder that was made for this name, or may be coming in, or has something inside."""
-    return any(
-        other.knows(folder_id) or other.is_called(name) or other.wants(name) or other.sync.sync in inside for other in there
-    )
+    return bool(inside) or any(other.knows(folder_id) or other.is_called(name) or other.wants(name) for other in there)
 
 
 def heirs(there: Sequence[Other], folder_id: str, inside: Collection[str], *, came_back: bool) -> list[str]:

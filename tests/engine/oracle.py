@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,17 +107,28 @@ def our_folders(tenant: Tenant, user: str, installation: str, sync: str) -> list
 
 
 def wrongs(
-    tenant: Tenant, user: str, *, installation: str, sync: str, definition: dict[str, Any] | None, leeway: Leeway
+    tenant: Tenant,
+    user: str,
+    *,
+    installation: str,
+    sync: str,
+    definition: dict[str, Any] | None,
+    sharing: Collection[str],
+    leeway: Leeway,
 ) -> list[str]:
     """How a mailbox differs from what it should be; `definition` is None for one that should hold nothing.
 
-    Moved and copied items have lost our mark: nothing of ours lies elsewhere.
+    Moved and copied items have lost our mark: nothing of ours lies elsewhere. Others that are `sharing` may be in our folder.
     """
     found: list[str] = []
     folders = our_folders(tenant, user, installation, sync)
     in_default = definition is not None and definition["folder"] is None
-    if len(folders) != (definition is not None and not in_default):
-        found.append(f"{len(folders)} folders of ours")
+    if definition is None or in_default:
+        found += [f"{folder.name} is still ours" for folder in folders]
+    else:
+        folders = folders or [folder for other in sharing for folder in our_folders(tenant, user, installation, other)]
+        if len(folders) != 1:
+            found.append(f"{len(folders)} folders of ours")
     wanted = expected(tenant, definition) if definition is not None else {}
     held: dict[str, Card] = {}
     for contact in tenant.live_contacts(user):

@@ -81,7 +81,13 @@ class Engine(FaultActs, Ending):
             for site, sync in self.syncs:
                 definition = self.serving(user, site.installation, sync)
                 found += oracle.wrongs(
-                    self.tenant, user, installation=site.installation, sync=sync, definition=definition, leeway=self.leeway
+                    self.tenant,
+                    user,
+                    installation=site.installation,
+                    sync=sync,
+                    definition=definition,
+                    sharing=self.sharing(user, site.installation, sync),
+                    leeway=self.leeway,
                 )
         return found
 

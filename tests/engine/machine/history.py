@@ -117,6 +117,12 @@ class History(RuleBasedStateMachine):
         definition = self.definitions.get((installation, sync))
         return definition if definition is not None and user in oracle.targets(self.tenant, definition) else None
 
+    def sharing(self, user: str, installation: str, sync: str) -> list[str]:
+        """The other syncs of this installation that write into a folder of the same name."""
+        mine = self.serving(user, installation, sync)
+        others = [(other, self.serving(user, where, other)) for where, other in self.definitions if where == installation]
+        return [other for other, theirs in others if other != sync and mine and theirs and mine["folder"] == theirs["folder"]]
+
     async def drain(self) -> None:
         """Deliver everything."""
         for site in self.sites:

@@ -9,6 +9,9 @@ from sync_core.errors import AnswerLostError, ConflictError, LedgerDoubtError, M
 from sync_core.marks import folder_mark, installed_by
 from sync_core.model import Folder, Replica
 
+_REMOVAL = 5.0
+"""Seconds in which somebody else removes an empty folder: then its name is free, or it is ours."""
+
 
 async def find_or_make(work: Work, replica: Replica) -> tuple[Folder, bool]:
     """Our folder, and whether it was just made: then it is known to be empty."""
@@ -51,6 +54,7 @@ async def _come_in(work: Work, replica: Replica, folder: Folder, name: str) -> b
         return True
     replica.folder_id = ""
     await work.note(replica)
+    await work.context.clock.sleep(_REMOVAL)
     return False
 
 

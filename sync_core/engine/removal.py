@@ -84,7 +84,7 @@ async def remove_folder(work: Work, replica: Replica, folder_id: str) -> None:
         inside, foreign = await _delete_items(work, replica, folder_id)
         if folder_id == folders.DEFAULT:
             return
-        foreign = foreign or bool(inside) or bool(await mailboxes.child_folders(mailbox, folder_id))
+        foreign = foreign or bool(await mailboxes.child_folders(mailbox, folder_id))
         if await _is_shared(work, replica, folder_id, inside):
             await _give_up(work, replica, folder_id, delete=True)
         elif foreign:

@@ -331,6 +331,42 @@ async def test_two_that_leave_at_the_same_time_leave_nothing() -> None:
     assert site.tenant.contacts(mailbox) == []
 
 
+@pytest.mark.parametrize("moment", ["before network", "before storage"])
+@pytest.mark.parametrize("waits", BOTH, ids=["who goes waits", "who comes waits"])
+async def test_one_may_go_while_another_comes(waits: str, moment: str) -> None:
+    """One of them stands still at some moment, until the other one has done everything."""
+    for after in range(1, 400, 1 if "network" in moment else 5):
+        site = Site(Hazards(), permanent_delete=False)
+        mailbox = site.hire_many(PEOPLE, mailboxes=1)[0]
+        await site.connect()
+        await site.run()
+        await site.define({}, sync=SECOND)
+        for sync in (waits, other(waits)):
+            ask = (
+                runs.request_run(site.context, TENANT, SECOND)
+                if sync == SECOND
+                else admin.delete_sync(site.context, TENANT, SYNC)
+            )
+            await ask
+        for _ in BOTH:
+            await site.deliver_next()  # the start
+
+        async def the_other(site: Site = site) -> None:
+            site.process(1)
+            site.processes.reverse()  # in another process
+            await site.deliver_next()
+
+        fuse = Fuse(the_other, after, moment)
+        site.hazards.fuses.append(fuse)
+        await site.drain()
+        assert list(places(site, mailbox).values()) == [SECOND], after
+        assert where(site, mailbox, SECOND) == list(places(site, mailbox)) * PEOPLE, after
+        if fuse in site.hazards.fuses:
+            assert after > 3
+            return
+    raise AssertionError("there is no end to the moments")
+
+
 async def delete_soon(site: Site, sync: str) -> None:
     await site.call(lambda context: admin.delete_sync(context, TENANT, sync), accepted=(InputError, NotFoundError))
 
@@ -367,7 +403,7 @@ ACTS: dict[Callable[[Site], Awaitable[None]], dict[str, str]] = {
 async def test_a_worker_may_be_killed_while_a_folder_is_shared_or_left(
     act: Callable[[Site], Awaitable[None]], moment: str
 ) -> None:
-    for after in range(1, 1000, 1 if "network" in moment else 7):
+    for after in range(1, 1000, 1 if "network" in moment else 11):
         hazards = Hazards()
         site = Site(hazards)
         _, mailbox = await shared(site, people=2)

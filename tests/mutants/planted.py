@@ -8,6 +8,7 @@ AUDITS = "tests/engine/test_audits.py"
 INTERRUPTIONS = "tests/engine/test_interruptions.py"
 LATE = f"{INTERRUPTIONS}::test_a_write_that_commits_after_its_worker_died_leaves_one_contact"
 REMOVAL = "tests/engine/test_removal.py"
+SHARED = "tests/engine/test_shared_folders.py"
 SAFEGUARDS = "tests/engine/test_safeguards.py"
 BATCHES = "tests/graph/test_batches.py"
 DIRECTORY = "tests/graph/test_directory.py"
@@ -188,18 +189,39 @@ FAULTS = (
     _fault(
         "everything in our folder is deleted with the sync",
         "sync_core/engine/removal.py",
-        "if work.our_key(item) is not None:\n                ids.append(item.item_id)",
-        "if True:\n                ids.append(item.item_id)",
+        "if work.our_key(item) is not None:\n                ours.append(item.item_id)",
+        "if True:\n                ours.append(item.item_id)",
         SAFEGUARDS,
         REMOVAL,
     ),
     _fault(
         "a folder is deleted though something foreign is in it",
         "sync_core/engine/removal.py",
-        "        if foreign or ",
-        "        if ",
+        "foreign = foreign or bool(",
+        "foreign = bool(",
         SAFEGUARDS,
         REMOVAL,
+    ),
+    _fault(
+        "a folder is deleted though another sync writes into it",
+        "sync_core/engine/removal.py",
+        "if await _is_shared(work, replica, folder_id, inside):",
+        "if False:",
+        f"{SHARED}::test_who_goes_takes_their_own_and_the_folder_stays_until_the_last_one_has_gone",
+    ),
+    _fault(
+        "a sync that is renamed takes the folder of another one along",
+        "sync_core/engine/home.py",
+        "if await sharing.must_move_out(work.context, work.sync, replica, name):",
+        "if False:",
+        f"{SHARED}::test_who_is_renamed_moves_out_and_nobody_else_notices",
+    ),
+    _fault(
+        "whoever comes into a folder is not noticed by who removes it",
+        "sync_core/engine/home.py",
+        "    await work.note(replica)\n    now = await",
+        "    now = await",
+        f"{SHARED}::test_one_may_go_while_another_comes",
     ),
     _fault(
         "an item that was moved keeps our mark",

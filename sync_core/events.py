@@ -79,7 +79,8 @@ def event_of(told: Occurrence, rules: EventRules, *, prefix: str | None, categor
         "categories": sorted({*told["categories"], *([category] if category else ())}),
         "sensitivity": told["sensitivity"],
         "isReminderOn": rules.reminder_minutes is not None,
-        **dict(zip(_ZONES.values(), zones, strict=True)),
+        _ZONES["start"]: zones[0],
+        _ZONES["end"]: zones[1],
     }
     if rules.reminder_minutes is not None:
         event["reminderMinutesBeforeStart"] = rules.reminder_minutes
@@ -118,7 +119,8 @@ def canonical(field: str, value: Any) -> bytes:
     if field in ("start", "end"):
         return moment(value.get("dateTime") or "").encode()
     if field in _ZONES.values():
-        return windows_name(value).removeprefix(UTC_NAME).encode()
+        name = windows_name(value)
+        return b"" if name == UTC_NAME else name.encode()
     if field == "body":
         return texts.joined([texts.canonical(value.get("content"))])
     if field == "location":
@@ -135,10 +137,9 @@ def end_of(fields: Mapping[str, Any]) -> str:
 
 def _zones(told: Occurrence) -> tuple[str, str]:
     """The zones in which start and end are written: UTC where one of them cannot be told in its own."""
-    zones = told["zone"], told["end_zone"]
-    sides = zip((told["start"], told["end"]), zones, strict=True)
-    if len(told["start"]) == DAY or all(in_zone(moment(at), zone) for at, zone in sides):
-        return zones
+    start, end = told["zone"], told["end_zone"]
+    if len(told["start"]) == DAY or (in_zone(moment(told["start"]), start) and in_zone(moment(told["end"]), end)):
+        return start, end
     return UTC_NAME, UTC_NAME
 
 

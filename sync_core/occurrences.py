@@ -94,8 +94,9 @@ def _text(content: str | None) -> str:
 
 def _link(address: str | None) -> str:
     """A link of reasonable length: half of one leads nowhere."""
-    text = texts.line(address, LONGEST_LINK + 1) or ""
-    return text if len(text) <= LONGEST_LINK else ""
+    if not address or len(address) > LONGEST_LINK:
+        return ""
+    return texts.line(address, LONGEST_LINK) or ""
 
 
 def _name(person: Mapping[str, Any] | None) -> str:

@@ -6,7 +6,7 @@ its own. https://learn.microsoft.com/graph/api/resources/datetimetimezone and ..
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
@@ -31,7 +31,7 @@ def in_zone(moment: str, zone: str) -> str | None:
     if zone == UTC_NAME:
         return moment
     rules = _rules(zone)
-    wall = datetime.fromisoformat(moment).replace(tzinfo=UTC).astimezone(rules).replace(tzinfo=None)
+    wall = datetime.fromisoformat(f"{moment}Z").astimezone(rules).replace(tzinfo=None)
     first, second = (wall.replace(tzinfo=rules, fold=fold).utcoffset() for fold in (0, 1))
     return wall.isoformat() if first == second else None
 
@@ -40,7 +40,8 @@ def in_utc(wall: str, zone: str) -> str:
     """The moment of UTC at which the clocks of a zone show this."""
     if zone == UTC_NAME:
         return wall
-    return datetime.fromisoformat(wall).replace(tzinfo=_rules(zone)).astimezone(UTC).replace(tzinfo=None).isoformat()
+    at = datetime.fromisoformat(wall)
+    return (at - (at.replace(tzinfo=_rules(zone)).utcoffset() or timedelta())).isoformat()
 
 
 @cache

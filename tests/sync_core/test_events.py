@@ -206,10 +206,89 @@ def test_days_that_come_shifted_by_their_zone_are_put_right(start: str, end: str
     assert (found["start"], found["end"]) == days
 
 
+def test_an_event_without_an_end_ends_never() -> None:
+    assert (end_of({}), end_of({"end": {}}), end_of({"end": {"dateTime": "2026-10-26T10:00:00"}})) == (
+        *("", "", "2026-10-26T10:00:00"),
+    )
+
+
 def test_a_prefix_and_a_category_tell_the_source() -> None:
     event = mapped(raw(), prefix="[Room]", category="Linden")
     assert event["subject"] == "[Room] Stand-up"
     assert event["categories"] == ["Berlin", "Linden", "Team"]
+
+
+def test_an_occurrence_has_all_of_its_properties_whatever_is_missing() -> None:
+    assert occurrence_of({"id": "x"}) == {
+        "start": "",
+        "end": "",
+        "zone": "UTC",
+        "end_zone": "UTC",
+        "subject": "",
+        "text": "",
+        "location": "",
+        "showAs": "busy",
+        "categories": [],
+        "sensitivity": "normal",
+        "organizer": "",
+        "attendees": [],
+        "response": "none",
+        "cancelled": False,
+        "join": "",
+        "link": "",
+    }
+    assert occurrence_of(raw(onlineMeeting=None, onlineMeetingUrl="https://meet.example/1"))["join"] == "https://meet.example/1"
+    whole = {**all_day("2026-10-24", "2026-10-26"), "originalEndTimeZone": NEW_YORK}
+    assert (occurrence_of(whole)["zone"], occurrence_of(whole)["end_zone"]) == (BERLIN, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("\r\n\r\nAgenda\r\n \r\n\r\n  news \r\n\r\n", "Agenda\n\nnews"),
+        ("\n".join(["line"] * 1600) + "\n" + "x" * 0, "\n".join(["line"] * 1600)),
+        ("\n".join(["line"] * 1599) + "\nlines", "\n".join(["line"] * 1599) + "\nlines"),
+        ("\n".join(["line"] * 1599) + "\nlines!", "\n".join(["line"] * 1599) + "\nlines …"),
+        ("\n".join(["line"] * 1600) + "\nmore", "\n".join(["line"] * 1600) + " …"),
+    ],
+)
+def test_what_becomes_of_a_text(content: str, text: str) -> None:
+    assert occurrence_of(raw(body={"content": content}))["text"] == text
+
+
+def test_an_event_without_a_text_begins_with_what_stands_below_it() -> None:
+    content = mapped(raw(body=None))["body"]["content"]
+    assert content.split("\r\n")[:2] == ["Organiser: Ada", "Join: https://teams.example/join/1"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [("free", "free"), ("oof", "oof"), ("workingElsewhere", "workingElsewhere"), ("unknown", "busy"), (None, "busy")],
+)
+def test_how_an_event_is_shown(shown: str | None, told: str) -> None:
+    assert mapped(raw(showAs=shown))["showAs"] == told
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "form"),
+    [
+        ("start", {"dateTime": "2026-10-12T07:00:00.0000000", "timeZone": "UTC"}, b"2026-10-12T07:00:00"),
+        ("end", {"dateTime": "2026-10-12T07:30:59", "timeZone": "UTC"}, b"2026-10-12T07:30:59"),
+        ("end", {"timeZone": "UTC"}, b""),
+        ("originalStartTimeZone", "Europe/Berlin", b"W. Europe Standard Time"),
+        ("originalEndTimeZone", "UTC-11", b"UTC-11"),
+        ("originalEndTimeZone", "Etc/UTC", b""),
+        ("body", {"contentType": "html", "content": " One\r\n two "}, b"One two"),
+        ("location", {"displayName": " Linden  1", "locationType": "default"}, b"Linden 1"),
+        ("categories", ["b", "a  c"], b"a c\nb"),
+        ("subject", " One  two", b"One two"),
+        ("isAllDay", True, b"True"),
+        ("isAllDay", False, b""),
+        ("reminderMinutesBeforeStart", 15, b"15"),
+    ],
+)
+def test_the_form_in_which_fields_are_compared(field: str, value: object, form: bytes) -> None:
+    assert canonical(field, value) == form
 
 
 def test_an_empty_event_is_an_event() -> None:
@@ -227,7 +306,12 @@ def test_long_bodies_are_cut() -> None:
 def test_a_link_is_told_in_full_or_not_at_all(length: int, told: bool) -> None:
     link = "https://x.example/" + "a" * (length - len("https://x.example/"))
     event = mapped(raw(webLink=link, onlineMeeting={"joinUrl": link}))
-    assert [line for line in event["body"]["content"].split("\r\n") if link in line] == [f"Join: {link}", f"Open: {link}"] * told
+    below = event["body"]["content"].split("\r\n")[5:]
+    assert below == [f"Join: {link}", f"Open: {link}"] * told
+
+
+def test_a_link_of_blanks_is_none() -> None:
+    assert occurrence_of(raw(webLink="  ", onlineMeeting=None))["link"] == ""
 
 
 def test_reminders_are_owned_only_when_asked_for() -> None:
@@ -402,7 +486,8 @@ def test_what_reads_back_has_the_fingerprint_of_what_was_written(changed: dict[s
     event = event_of(occurrence_of(source), RULES, prefix=None, category=None)
     shown = shown_again(written(event))
     assert FINGERPRINTER.of(shown) == FINGERPRINTER.of(event) == FINGERPRINTER.of(read_back(written(event)))
-    assert end_of(shown) == end_of(event)
+    assert end_of(shown) == end_of(event) == ("2026-10-26T00:00:00" if whole_day else "2026-10-12T07:30:00")
+    assert read_back(written(event)) == event
 
 
 def test_every_field_has_a_tag_of_its_own() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from api.endpoint import ADMINS, READERS, Call, Endpoints, Reply, Strict
+from api.endpoint import ADMINS, LARGEST_JSON, READERS, Call, Endpoints, Reply, Strict
 from api.principal import Role
 from api.problems import invalid
 from sync_core.definition import SourceName
@@ -16,7 +16,7 @@ from sync_core.engine import uploads
 from sync_core.engine.uploads import Filled
 from sync_core.sources.files.entries import FileError
 from sync_core.sources.files.reading import MOST_BYTES
-from sync_core.sources.push import MOST_ITEMS, PushedItem, PushedPerson
+from sync_core.sources.push import LARGEST_PHOTO, MOST_ITEMS, PushedItem, PushedPerson
 from sync_core.sources.registry import file_source, push_source
 
 endpoints = Endpoints("Sources")
@@ -24,6 +24,7 @@ endpoints = Endpoints("Sources")
 PUSHERS = frozenset({Role.ADMIN, Role.PUSH})
 FILES = ("text/csv", "text/vcard")
 LARGEST_REPLACEMENT = 64 * 1024 * 1024
+LARGEST_ITEM = LARGEST_PHOTO + LARGEST_JSON
 
 ItemKey = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 
@@ -54,6 +55,13 @@ class FilledShown(Strict):
     expires_at: datetime
 
 
+class UploadShown(FilledShown):
+    """The same, and how many of the people have a photo, and how many one of which none can be made: it was left out."""
+
+    photos: int
+    unreadable_photos: int
+
+
 class _Items:
     """Describes items that are checked one by one, so that all that is wrong can be told."""
 
@@ -72,16 +80,19 @@ class Replacement(Strict):
 
 
 @endpoints.put("uploads/{upload}", roles=ADMINS, audits="upload.replaced", accepts=FILES, largest=MOST_BYTES)
-async def put_upload(call: Call, path: UploadPath, body: bytes) -> Reply[FilledShown]:
+async def put_upload(call: Call, path: UploadPath, body: bytes) -> Reply[UploadShown]:
     """Put the people of a CSV or vCard file in the place of the last upload.
 
-    All of the file is taken, or nothing: then the errors name the places.
+    All of the file is taken, or nothing: then the errors name the places. Photos that stand in a vCard are taken as well; none is
+    fetched from an address, and one that cannot be read does not keep the file back.
     """
     kind = call.request.headers.get("Content-Type", "")
     try:
-        return _reply(await uploads.upload_file(call.context, call.tenant, path.upload, body, kind))
+        filled, photos, unreadable = await uploads.upload_file(call.context, call.tenant, path.upload, body, kind)
     except FileError as error:
         raise invalid(error.problems, code="invalid_file") from None
+    shown = _shown(filled)
+    return Reply(UploadShown(**shown.model_dump(), photos=photos, unreadable_photos=unreadable), etag=f'"{filled.version}"')
 
 
 @endpoints.get("uploads/{upload}", roles=READERS)
@@ -127,7 +138,7 @@ async def replace_items(call: Call, path: SourcePath, body: Replacement) -> Repl
     return _reply(await uploads.look_at(call.context, call.tenant, push_source(path.source)))
 
 
-@endpoints.put("sources/{source}/items/{key}", roles=PUSHERS, audits="item.replaced")
+@endpoints.put("sources/{source}/items/{key}", roles=PUSHERS, audits="item.replaced", largest=LARGEST_ITEM)
 async def put_item(call: Call, path: ItemPath, body: PushedPerson) -> None:
     """Add one item, or replace it."""
     item = {"id": path.key, **body.model_dump(by_alias=True)}
@@ -141,5 +152,9 @@ async def delete_item(call: Call, path: ItemPath) -> None:
 
 
 def _reply(filled: Filled) -> Reply[FilledShown]:
+    return Reply(_shown(filled), etag=f'"{filled.version}"')
+
+
+def _shown(filled: Filled) -> FilledShown:
     values = asdict(filled)
-    return Reply(FilledShown(**{name: values[name] for name in FilledShown.model_fields}), etag=f'"{filled.version}"')
+    return FilledShown(**{name: values[name] for name in FilledShown.model_fields})

@@ -15,7 +15,7 @@ from gdpr.audit_chain import SYSTEM
 from gdpr.audit_trail import record
 from gdpr.named_events import NAMED_KEY, events_naming, grounds_in, names_still, suppressed_by
 from gdpr.requests import Request, RequestKind, save_request
-from gdpr.subject import Match, concerns, find_people, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
+from gdpr.subject import Match, concerns, find_people, kept_items, person_in, photos_of, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.engine.work import OutOfTimeError
 from sync_core.errors import LostPagesError, NotFoundError
@@ -143,11 +143,10 @@ async def _carried_by_others(task: Task, found: set[str]) -> set[str]:
 async def clean_sources(task: Task) -> None:
     """Write every page of every source anew without the person: the store leaves out who was erased, in events their names."""
     task.hashes = await suppressed_by(task.context, task.tenant, task.request.request)
+    await clean_photos(task)
     for source in await sources_of(task.context, task.tenant):
         task.check_time()
         if source.startswith(PHOTOS):
-            photos = photo_store(task.context, task.keys, task.tenant, source)
-            task.request.count("photos", await photos.forget(task.request.subject.object_ids))
             continue
         store = SourceStore(task.context.tables, task.keys, task.tenant, source)
         head = await store.head()
@@ -159,6 +158,7 @@ async def clean_sources(task: Task) -> None:
             pass
         await store.discard_head()
         await store.sweep(keep=())
+        await store.photos.remove([place async for place in store.photos.places()])
 
 
 async def _clean_source(task: Task, source: str, store: SourceStore, head: SourceHead) -> None:
@@ -169,6 +169,7 @@ async def _clean_source(task: Task, source: str, store: SourceStore, head: Sourc
         meant = [stored for stored, value in content.items() if _is_meant(task, source, stored, value)]
         if meant:
             task.request.count("events", len(meant) if source.startswith(CALENDAR) else 0)
+            task.request.count("photos", await store.photos.forget(meant))  # before nothing tells of them any more
             written = await store.write_page(generation, number, content, read_at=head.full_at)
             fresh = replace(fresh, pages=(*fresh.pages[:number], written, *fresh.pages[number + 1 :]))
             fresh = replace(fresh, count=fresh.count - len(content) + len(await store.page(fresh, number)))
@@ -177,6 +178,13 @@ async def _clean_source(task: Task, source: str, store: SourceStore, head: Sourc
         await store.flip(fresh, head.etag)
     else:
         await store.sweep(keep={f"p:{page.generation}:{number:05d}" for number, page in enumerate(head.pages)})
+
+
+async def clean_photos(task: Task) -> None:
+    """Forget every photo of the person."""
+    async for _, photos in photos_of(task.context, task.keys, task.tenant):
+        task.check_time()
+        task.request.count("photos", await photos.forget(task.request.subject.meant))
 
 
 def _is_meant(task: Task, source: str, stored: str, value: dict[str, Any]) -> bool:
@@ -299,17 +307,10 @@ async def _is_named(task: Task) -> bool:
 
 
 async def _has_photo(task: Task) -> bool:
-    users = task.request.subject.object_ids
-    if task.request.kind is not RequestKind.ERASURE or not users:
+    if task.request.kind is not RequestKind.ERASURE:
         return False
-    for source in await sources_of(task.context, task.tenant):
-        if source.startswith(PHOTOS):
-            photos = photo_store(task.context, task.keys, task.tenant, source)
-            if any(not page.known.keys().isdisjoint(users) for page in await photos.pages()):
-                return True
-            if [photo for user in users for photo in await photos.of(user)]:
-                return True
-    return False
+    keys = task.request.subject.meant
+    return any([await photos.tells_of(keys) async for _, photos in photos_of(task.context, task.keys, task.tenant)])
 
 
 async def _plans_since_before(task: Task, run_id: str, when: datetime) -> bool:

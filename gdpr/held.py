@@ -17,7 +17,7 @@ from gdpr.cards import as_csv, as_vcards
 from gdpr.erasure import Task, known_as
 from gdpr.named_events import events_naming, hashes_of
 from gdpr.requests import RequestKind, Subject, newest_requests
-from gdpr.subject import concerns, kept_items, person_in, photo_store, sources_of, stored_objects, syncs_of
+from gdpr.subject import concerns, kept_items, person_in, photos_of, sources_of, stored_objects, syncs_of
 from sync_core.errors import LostPagesError
 from sync_core.model import Item
 from sync_core.state.choices import load_choices, load_hidden
@@ -113,11 +113,9 @@ async def held_on(task: Task) -> dict[str, Any]:
 async def _photos(task: Task) -> list[dict[str, str]]:
     """The photos kept of the person, each as JPEG in base64."""
     found: list[dict[str, str]] = []
-    for source in await sources_of(task.context, task.tenant):
-        if source.startswith(PHOTOS):
-            store = photo_store(task.context, task.keys, task.tenant, source)
-            for user in task.request.subject.object_ids:
-                found += [{"source": source, "jpeg": b64encode(photo).decode()} for photo in await store.of(user)]
+    async for source, photos in photos_of(task.context, task.keys, task.tenant):
+        for key in task.request.subject.meant:
+            found += [{"source": source, "jpeg": b64encode(photo).decode()} for photo in await photos.of(key)]
     return found
 
 

@@ -14,7 +14,7 @@ from sync_core.errors import LostPagesError
 from sync_core.model import Item
 from sync_core.ports import TenantKeys
 from sync_core.state.names import SOURCES, SYNCS, partitions_of
-from sync_core.state.photos import PHOTOS, PhotoStore
+from sync_core.state.photos import PHOTOS, PhotoRows, PhotoStore
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import OF_TARGETS, SourceStore, source_key
 from sync_core.state.syncs import Sync, load_sync
@@ -85,9 +85,13 @@ async def sources_of(context: Context, tenant: str) -> list[str]:
     return sorted({entity.partition.partition(":")[2] async for entity in rows})
 
 
-def photo_store(context: Context, keys: TenantKeys, tenant: str, source: str) -> PhotoStore:
-    """The photos that lie among the sources under this id."""
-    return PhotoStore(context.tables, keys, tenant, int(source.removeprefix(PHOTOS)))
+async def photos_of(context: Context, keys: TenantKeys, tenant: str) -> AsyncIterator[tuple[str, PhotoRows]]:
+    """The photos that lie with each source, by the source's id: those read from Microsoft, and those that were handed to us."""
+    for source in await sources_of(context, tenant):
+        if source.startswith(PHOTOS):
+            yield source, PhotoStore(context.tables, keys, tenant, int(source.removeprefix(PHOTOS)))
+        else:
+            yield source, PhotoRows(context.tables, keys, tenant, source)
 
 
 async def syncs_of(context: Context, tenant: str) -> AsyncIterator[Sync]:

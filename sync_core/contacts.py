@@ -89,14 +89,14 @@ def item_of(
 ) -> Item:
     """The user as an item ready to be written, our marks included. Equal users give equal bytes.
 
-    `key` is that of a person from another source, or from several, `fields` the rules of the sync if it has any, `photo` whose
-    photo it is to have and its name (see `photos.photo_of`), `veil` takes out what the person hides (see `hiding`).
+    `key` is that of a person from another source, or from several, `fields` the rules of the sync if it has any, `photo` where
+    its photo is kept and the name of that (see `photos.photo_of`), `veil` takes out what the person hides (see `hiding`).
     """
     key = key or key_of(user)
     contact = contact_of(user, default_country=default_country)
     if fields is not None:
         contact = fields.shaped(contact, user, country=_country(user, default_country))
-    owner, name = photo
+    place, name = photo
     fingerprint = fingerprinter.of(contact, photo=name or "")
     hides = ""
     if veil is not None:
@@ -106,7 +106,7 @@ def item_of(
         {"id": marks.KEY_PROPERTY, "value": marks.item_mark(installation, sync, key)},
         {"id": marks.FINGERPRINT_PROPERTY, "value": fingerprint},
     ]
-    return Item(key, fingerprint, kept(contact), photo=f"{owner}:{name}" if name else name, hides=hides)
+    return Item(key, fingerprint, kept(contact), photo=place if name else name, hides=hides)
 
 
 def contact_of(user: Mapping[str, Any], *, default_country: str | None) -> dict[str, Any]:

@@ -31,6 +31,29 @@ class Item(Struct, frozen=True, gc=False):
     hides: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoAt:
+    """Where Microsoft keeps a photo: that of a user, or of a contact, by item id, in a mailbox."""
+
+    mailbox: str
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What a source tells of a person's photo. `key` is that of the source object.
+
+    One `at` Microsoft may be there or not; `seen` is another when the contact has changed, and "" for users, of whose photos
+    nothing tells. One that was handed to us has a `name`, and lies with the `source`.
+    """
+
+    key: str
+    at: PhotoAt | None = None
+    seen: str = ""
+    source: str = ""
+    name: str = ""
+
+
 class Held(Struct, frozen=True, array_like=True, gc=False):
     """What we believe one mailbox holds for a key. An empty fingerprint means: ours, but of unknown content.
 

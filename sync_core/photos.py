@@ -1,26 +1,28 @@
 """Photos: when to look at a person's again, and what to do about that of a contact. Pure.
 
-Graph's delta queries say nothing of photos, and a contact's photo can be written but not deleted. So all hangs on two names: that
-of the photo a person has (a keyed digest of its content: the same image uploaded again stays the same photo), and that of the
-photo which a contact has from us, a tag in the contact's fingerprint. A photo that a user gave a contact is never read; it stays
-until the person's own photo changes.
+Graph's delta queries say nothing of users' photos, and a contact's photo can be written but not deleted. So all hangs on two
+names: that of the photo a person has (a keyed digest of its content: the same image uploaded again stays the same photo), and
+that of the photo which a contact has from us, a tag in the contact's fingerprint. A photo that a user gave a contact is never
+read; it stays until the person's own photo changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 from zlib import crc32
 
 import orjson
+from msgspec import Struct
 from msgspec.structs import replace
 
+from sync_core import fingerprints
 from sync_core.encoding import kept
-from sync_core.fingerprints import PHOTO, Fingerprinter
+from sync_core.fingerprints import Fingerprinter
 from sync_core.marks import FINGERPRINT_PROPERTY
-from sync_core.model import Held, Item, Operation, Update
+from sync_core.model import Held, Item, Operation, PhotoAt, Portrait, Update
 
 LOOK_EVERY = timedelta(days=7)
 """How old what we know of a person's photo may grow: each night, a seventh of the people are looked at."""
@@ -28,7 +30,13 @@ LOOK_EVERY = timedelta(days=7)
 REFUSED = "!"
 """Stands for the version of a photo that Microsoft does not show us, although it shows others."""
 
+PHOTO = "photo"
+"""Under this name a source stores what it knows of a person's photo, among the person's attributes."""
+
+_USER = "u:"
 _LOOKED_TODAY = timedelta(hours=18)
+_WANTED_NOTED_EVERY = timedelta(days=6)
+_WANTED_FOR = timedelta(days=14)
 _READ_AGAIN_FROM_DAY = 45
 _READ_AGAIN_SPREAD_DAYS = 11
 _FORGET_AFTER = timedelta(days=57)
@@ -48,18 +56,20 @@ https://learn.microsoft.com/graph/api/resources/contact
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, gc=False):
     """What is known of one person's photo.
 
     `version` is Microsoft's name for the upload, "" where there is no photo. `name` is ours for its content, "" also for one that
-    is no readable image. `looked_at` is when the version was last asked for, `read_at` when the content was read.
+    is no readable image. `looked_at` is when the version was last asked for, `read_at` when the content was read, `wanted_at`
+    when a sync last said that it wants it, give or take some days. `seen` is as the Portrait had it then.
     """
 
     version: str
     name: str
     looked_at: datetime
     read_at: datetime
+    wanted_at: datetime
+    seen: str = ""
 
     @property
     def unreadable(self) -> bool:
@@ -72,18 +82,23 @@ class Known:
         return None if self.unreadable else self.name
 
 
-def is_due(known: Known, user: str, now: datetime) -> bool:
-    """Whether to ask for the version again: each person on one day of the week, which depends on the id."""
+def is_due(known: Known, portrait: Portrait, now: datetime) -> bool:
+    """Whether to ask for the version again: of a contact that has changed, and of a user on one day of the week."""
     age = now - known.looked_at
     if known.version == REFUSED:
         return age >= _LOOKED_TODAY
-    return age >= LOOK_EVERY or (age >= _LOOKED_TODAY and (now.toordinal() + crc32(user.encode())) % LOOK_EVERY.days == 0)
+    if portrait.seen:
+        return known.seen != portrait.seen
+    return age >= LOOK_EVERY or (age >= _LOOKED_TODAY and (now.toordinal() + _spread(portrait.key)) % LOOK_EVERY.days == 0)
 
 
-def is_old(known: Known, user: str, now: datetime) -> bool:
-    """Whether the content must be read anew, changed or not: nothing read from Microsoft is kept for sixty days."""
-    days = _READ_AGAIN_FROM_DAY + crc32(user.encode()) % _READ_AGAIN_SPREAD_DAYS
-    return now - known.read_at >= timedelta(days=days)
+def is_old(known: Known, key: str, now: datetime) -> bool:
+    """Whether the content must be read anew, changed or not: nothing read from Microsoft is kept for sixty days.
+
+    Contacts are not gone through every night, but every week at least: theirs is read a week earlier.
+    """
+    days = _READ_AGAIN_FROM_DAY + _spread(key) % _READ_AGAIN_SPREAD_DAYS
+    return now - known.read_at >= timedelta(days=days) - (timedelta() if key.startswith(_USER) else LOOK_EVERY)
 
 
 def is_expired(known: Known, now: datetime) -> bool:
@@ -91,20 +106,45 @@ def is_expired(known: Known, now: datetime) -> bool:
     return now - known.read_at >= _FORGET_AFTER
 
 
-def users_in(key: str) -> list[str]:
-    """The directory users among the objects that a person's key names: they can have photos."""
-    return [part[2:] for part in key.split("+") if part.startswith("u:")]
+def is_unwanted(known: Known, now: datetime) -> bool:
+    """Whether no sync wants it any more."""
+    return now - known.wanted_at >= _WANTED_FOR
 
 
-def photo_of(key: str, known: Mapping[str, str | None]) -> tuple[str, str | None]:
-    """Whose photo a person has, and its name: that of the first user who has one, "" for none; None while that is not known."""
-    unknown = False
-    for user in users_in(key):
-        name = known.get(user)
+def still_wanted(known: Known, now: datetime) -> Known:
+    """The same, known to be wanted now. It is as it was if that was noted not long ago: a page need not be written for it."""
+    return known if now - known.wanted_at < _WANTED_NOTED_EVERY else replace(known, wanted_at=now)
+
+
+def user_portrait(key: str) -> Portrait | None:
+    """That of a directory user, by key; None for anything else."""
+    return Portrait(key, PhotoAt(key.removeprefix(_USER))) if key.startswith(_USER) else None
+
+
+def photo_name(content: bytes, key: bytes) -> str:
+    """Names a content. Keyed: a bare hash would tell those who have the picture whose it is."""
+    return blake2b(content, key=key, digest_size=8).hexdigest()
+
+
+def in_size(name: str, side: int) -> str:
+    """Names the photo of this size that is made of a content."""
+    return f"{name}-{side}"
+
+
+def photo_of(portraits: Sequence[Portrait], known: Mapping[str, str | None], source: str) -> tuple[str, str | None]:
+    """Where a person's photo is kept, and its name: that of the first source that has one, "" for none.
+
+    None while it is not `known` by the portraits' keys. Photos of Microsoft's are kept under the id `source`.
+    """
+    unusable = False
+    for portrait in portraits:
+        if portrait.key not in known:
+            return "", None
+        name = known[portrait.key]
         if name:
-            return user, name
-        unknown = unknown or name is None
-    return "", None if unknown else ""
+            return f"{portrait.source or source}/{portrait.key}:{name}", name
+        unusable = unusable or name is None
+    return "", None if unusable else ""
 
 
 def steps(
@@ -140,7 +180,7 @@ def is_owed(item: Item | None, before: str, fingerprinter: Fingerprinter) -> boo
     if item is None or not item.photo:
         return False
     differing = fingerprinter.differing(before, item.fingerprint)
-    return differing is None or PHOTO in differing
+    return differing is None or fingerprints.PHOTO in differing
 
 
 def is_to_go(item: Item | None, before: str, fingerprinter: Fingerprinter) -> bool:
@@ -160,7 +200,7 @@ def proven(found: Mapping[str, Held], known: Mapping[str, Held], fingerprinter: 
         before = known.get(key)
         if before is not None and before.item_id == entry.item_id:
             differing = fingerprinter.differing(before.fingerprint, entry.fingerprint)
-            if differing is not None and PHOTO not in differing:
+            if differing is not None and fingerprints.PHOTO not in differing:
                 continue
         result[key] = Held(entry.item_id, fingerprinter.doubting_photo(entry.fingerprint), entry.kept)
     return result
@@ -171,9 +211,14 @@ def remade(before: Mapping[str, Any], update: Mapping[str, Any]) -> bytes:
     return kept({**{name: value for name, value in before.items() if value}, **update})
 
 
+def _spread(key: str) -> int:
+    """A number that spreads people over days."""
+    return crc32(key.removeprefix(_USER).encode())
+
+
 def _keeping(item: Item, there: str, fingerprinter: Fingerprinter) -> Item:
     """The item with the photo in its mark that the contact has."""
-    fingerprint = fingerprinter.combined(item.fingerprint, there, (PHOTO,))
+    fingerprint = fingerprinter.combined(item.fingerprint, there, (fingerprints.PHOTO,))
     body = orjson.loads(item.body)
     for entry in body[_MARKS]:
         if entry["id"] == FINGERPRINT_PROPERTY:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from sync_core.contacts import OWNED_FIELDS
 from sync_core.errors import RollcallError
 from sync_core.kinds import Kind
-from sync_core.model import Folder, ItemChangePage, Operation, Outcome, SeenItem, SourcePage, Spent
+from sync_core.model import Folder, ItemChangePage, Operation, Outcome, PhotoAt, SeenItem, SourcePage, Spent
 
 # --- storage -----------------------------------------------------------------------------------------------------------
 
@@ -388,15 +388,15 @@ class Calendars(Mailboxes, Protocol):
 
 
 class Photos(Protocol):
-    """The profile photos of one tenant's users. Twenty questions share an HTTP call."""
+    """The photos of one tenant's users, and of contacts in its mailboxes. Twenty questions share an HTTP call."""
 
     spent: Spent
 
-    async def versions(self, users: Sequence[str]) -> list[str | RollcallError]:
-        """What Microsoft calls the photo that each user has now, in the same order: "" for none, or why it cannot be told."""
+    async def versions(self, places: Sequence[PhotoAt]) -> list[str | RollcallError]:
+        """What Microsoft calls the photo that is there now, in the same order: "" for none, or why it cannot be told."""
 
-    async def contents(self, users: Sequence[str], side: int) -> list[bytes | RollcallError]:
-        """Each user's photo in this size, or as it is where it has no such size; b"" for none, or why it cannot be told."""
+    async def contents(self, places: Sequence[PhotoAt], side: int) -> list[bytes | RollcallError]:
+        """Each photo in this size, or as it is where there is no such size; b"" for none, or why it cannot be told."""
 
 
 class MicrosoftGraph(Protocol):
@@ -412,4 +412,4 @@ class MicrosoftGraph(Protocol):
         """The calendars of the tenant's mailboxes, with a fresh account of what is spent; new ones get this colour."""
 
     def photos(self, tenant: str) -> Photos:
-        """The tenant's profile photos, with a fresh account of what is spent."""
+        """The tenant's photos, with a fresh account of what is spent."""

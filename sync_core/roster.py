@@ -11,21 +11,22 @@ from msgspec import Struct
 class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One object of a source.
 
-    `digest` names all that is told of it, `address` the address that it is known by ("" for none), and `flags` are what the rules
-    of the sync say to its attributes.
+    `digest` names all that is told of it but for its photo, `address` the address that it is known by ("" for none), `flags` are
+    what the rules of the sync say to its attributes, and `photo` is what is told of its photo.
     """
 
     key: str
     digest: str
     address: str
     flags: int
+    photo: str = ""
 
 
 class Made(Struct, frozen=True, array_like=True, gc=False):
     """One person, merged.
 
     `made_of` names the objects and what they told, `fits` says whether the sync's selection lets in who is like that, `listed`
-    whether the person is in the snapshot, and `photo` whose photo it has there and which.
+    whether the person is in the snapshot, and `photo` where the photo is kept that it has there, and which it is.
     """
 
     made_of: str

@@ -68,7 +68,7 @@ class Graph(MicrosoftGraph):
         return GraphCalendars(tenant, self._client, self._gates, self._clock, permanent_delete=permanent, color=color)
 
     def photos(self, tenant: str) -> Photos:
-        """The tenant's profile photos, with a fresh account of what is spent."""
+        """The tenant's photos, with a fresh account of what is spent."""
         return GraphPhotos(tenant, self._client, self._gates, self._clock)
 
     async def close(self) -> None:

@@ -86,9 +86,11 @@ def put_photo(url: str, jpeg: bytes) -> SubRequest:
     return SubRequest(head[1:-1] + b',"body":"', b64encode(jpeg) + b'"', repeatable=True, brief=True)
 
 
-def user_photo(user: str, side: int | None = None) -> str:
-    """A user's photo in one size, or the largest there is."""
-    return f"/users/{_segment(user)}/" + (f"photos/{side}x{side}" if side else "photo")
+def photo(mailbox: str, contact: str = "", side: int | None = None) -> str:
+    """A user's photo in one size, or the largest there is; or that of a contact in the mailbox, which has one size."""
+    if contact:
+        return f"{CONTACTS.item(mailbox, contact)}/photo"
+    return f"/users/{_segment(mailbox)}/" + (f"photos/{side}x{side}" if side else "photo")
 
 
 def patch(url: str, body: bytes) -> SubRequest:

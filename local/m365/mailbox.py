@@ -256,6 +256,11 @@ class Mailbox:
         contact.extended.update(extended or {})
         self.touch(contact)
 
+    def set_photo(self, contact: Contact, photo: bytes) -> None:
+        """Give a contact a photo, or with b"" take it away, as Outlook can and Graph cannot."""
+        contact.photo = photo
+        self.touch(contact)
+
     def touch(self, contact: Contact) -> None:
         """Give a contact a new change key; delta queries will tell of it."""
         self._ticks += 1

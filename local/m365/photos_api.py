@@ -89,8 +89,7 @@ def put_contact_photo(call: Call) -> Reply:
         raise GraphError(413, "RequestEntityTooLarge", "The photo is larger than 4 MB.")
     if not UserPhoto(content, 0).side:
         raise GraphError(400, "ErrorInvalidImage", "The content is not an image.")
-    contact.photo = content
-    call.box.touch(contact)
+    call.box.set_photo(contact, content)
     return Reply(200)
 
 

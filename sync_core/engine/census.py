@@ -16,6 +16,8 @@ from sync_core.encoding import kept
 from sync_core.engine.material import Material
 from sync_core.kinds import CONTACTS
 from sync_core.merging import Merged, Person, address_of, group_people, merged, merged_key
+from sync_core.model import Portrait
+from sync_core.photos import PHOTO
 from sync_core.roster import Entry, Pages, Roster, digest
 from sync_core.selection import Predicate, fitting, named, rule_holds
 from sync_core.state.sources import USERS
@@ -98,12 +100,22 @@ class Census:
             known = self.pages[stored]
             numbers = [at for at, page in enumerate(pages) if any(entry.key in keys for entry in known[page.digest])]
             async for _, found in self._material.people_on(stored, numbers):
-                self._told |= {(stored, key): kept(attributes) for key, attributes in found if key in keys}
+                for key, attributes in found:
+                    if key in keys:
+                        attributes.pop(PHOTO, None)
+                        self._told[stored, key] = kept(attributes)
 
     def merged(self, person: Individual) -> Merged:
         """What all sources tell of a person who was fetched."""
         people = [self._person(self._sources[place][1].stored_as, entry.key) for place, entry in person.told]
         return merged(people) if self._several else Merged(*people[0])
+
+    def portraits(self, person: Individual) -> Iterator[Portrait]:
+        """What the sources tell of a person's photo."""
+        for place, entry in person.told:
+            portrait = self._sources[place][1].portrait(entry.key, entry.photo)
+            if portrait is not None:
+                yield portrait
 
     def shares(self, people: Collection[Individual]) -> dict[str, int]:
         """How many of these people each source knows."""
@@ -113,13 +125,14 @@ class Census:
         counts = Counter(place for person in people for place in {place for place, _ in person.told})
         return {source: counts[place] for place, source in enumerate(ids)}
 
-    def _entry(self, stored: str, key: str, attributes: Mapping[str, Any]) -> Entry:
+    def _entry(self, stored: str, key: str, attributes: dict[str, Any]) -> Entry:
+        photo = attributes.pop(PHOTO, "")
         told = self._told[stored, key] = kept(attributes)
         address = address_of(attributes) if self._several else ""
         flags = sum(bit for bit, holds in self._tests[stored] if holds(attributes))
         if self._material.suppressed.covers(key, attributes):
             flags |= _SUPPRESSED
-        return Entry(key, digest(told), digest(address.encode()) if address else "", flags)
+        return Entry(key, digest(told), digest(address.encode()) if address else "", flags, photo)
 
     async def _admitted(self, place: int) -> dict[str, Entry]:
         definition, source = self._sources[place]

@@ -35,7 +35,7 @@ from sync_core.model import MailboxResult, Replica, ReplicaState, RunState
 from sync_core.policies import Policies
 from sync_core.state import replicas as register
 from sync_core.state.ledgers import LedgerStore
-from sync_core.state.photos import PhotoStore
+from sync_core.state.photos import PhotoRows
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import Chunk, Run, load_chunk, load_run, open_chunks, save_chunk
 from sync_core.state.snapshots import SnapshotStore
@@ -124,7 +124,7 @@ async def run_chunk(context: Context, message: SyncChunk) -> None:
         check=run.check,
         released=run.released,
         deadline=context.now() + min(WORKING_TIME, context.lease * 0.6),
-        shelf=Shelf(PhotoStore(context.tables, keys, run.tenant, side)) if (side := sync.definition.photo_side) else None,
+        shelf=Shelf(lambda source: PhotoRows(context.tables, keys, run.tenant, source)) if sync.definition.photo_side else None,
         progress=chunk.carried,
     )
     served = await _serve_all(work, run, claimed)

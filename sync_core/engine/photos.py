@@ -6,8 +6,9 @@ photo is there, the contact is owed it, and a mailbox in which something is owed
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from sync_core.model import Create, Delete, Held, Item, Operation, Outcome, Repl
 from sync_core.photos import CARRIED, is_owed, is_to_go, remade
 from sync_core.policies import NOTES
 from sync_core.state.ledgers import Ledger
-from sync_core.state.photos import PhotoStore
+from sync_core.state.photos import PhotoRows
 
 if TYPE_CHECKING:
     from sync_core.engine.work import Work
@@ -36,21 +37,37 @@ Step = tuple[Operation, Item | None]
 
 @dataclass(slots=True)
 class Shelf:
-    """The photos that the mailboxes of a chunk get. Those last used stay in memory: all mailboxes need the same ones."""
+    """The photos that the mailboxes of a chunk get. Those last used stay in memory: all mailboxes need the same ones.
 
-    store: PhotoStore
+    `lying_with` opens the photos of a source by its id.
+    """
+
+    lying_with: Callable[[str], PhotoRows]
     _photos: OrderedDict[str, bytes | None] = field(default_factory=OrderedDict)
+    _coming: dict[str, asyncio.Future[bytes | None]] = field(default_factory=dict)
     _bytes: int = 0
 
-    async def photo(self, place: str) -> bytes | None:
-        """One photo; None when it is gone: it was replaced or purged since the snapshot was made."""
-        if place in self._photos:
-            self._photos.move_to_end(place)
-            return self._photos[place]
-        photo = await self.store.photo(place)
-        if place not in self._photos:  # nobody else has read it meanwhile
-            self._photos[place] = photo
-            self._bytes += len(photo or b"")
+    async def photos(self, items: Iterable[Item]) -> list[bytes | None]:
+        """The photo of each item; None when it is gone: it was replaced or purged since the snapshot was made."""
+        return await asyncio.gather(*(self._photo(item.photo or "") for item in items))
+
+    async def _photo(self, where: str) -> bytes | None:
+        if where in self._photos:
+            self._photos.move_to_end(where)
+            return self._photos[where]
+        # mailboxes that are served side by side need the same photo at the same time
+        coming = self._coming.get(where)
+        if coming is None:
+            coming = self._coming[where] = asyncio.ensure_future(self._read(where))
+        return await asyncio.shield(coming)
+
+    async def _read(self, where: str) -> bytes | None:
+        try:
+            source, _, place = where.partition("/")
+            photo = self._photos[where] = await self.lying_with(source).photo(place)
+        finally:
+            del self._coming[where]
+        self._bytes += len(photo or b"")
         while self._bytes > _MOST_BYTES and len(self._photos) > 1:
             _, oldest = self._photos.popitem(last=False)
             self._bytes -= len(oldest or b"")
@@ -97,18 +114,16 @@ async def pay(work: Work, replica: Replica, ledger: Ledger, owed: Sequence[Debt]
     if not owed:
         return
     work.check_lease(replica)
-    left_out: list[Debt] = []
-    ready: list[tuple[Debt, Held, bytes]] = []
+    written: list[tuple[Debt, Held]] = []
     for debt in owed:
         entry = ledger.entry(debt.item.key)
         if entry is None or debt.item.key in unwritten:
             work.owed[replica.mailbox].discard(debt.item.key)
-            continue
-        photo = await work.shelf.photo(debt.item.photo or "") if work.shelf is not None else None
-        if photo is None:
-            left_out.append(debt)
         else:
-            ready.append((debt, entry, photo))
+            written.append((debt, entry))
+    photos = await work.shelf.photos(debt.item for debt, _ in written) if work.shelf is not None else [None] * len(written)
+    ready = [(debt, entry, photo) for (debt, entry), photo in zip(written, photos, strict=True) if photo is not None]
+    left_out = [debt for (debt, _), photo in zip(written, photos, strict=True) if photo is None]
     outcomes = await work.mailboxes.write_photos(replica.mailbox, [(entry.item_id, photo) for _, entry, photo in ready])
     broken: Exception | None = None
     for (debt, _, _), outcome in zip(ready, outcomes, strict=True):

@@ -22,12 +22,13 @@ from sync_core.hiding import CardField, Hiders
 from sync_core.kinds import EVENTS
 from sync_core.merging import Merged
 from sync_core.model import Item, Spent
-from sync_core.photos import photo_of, users_in
+from sync_core.photos import photo_of
 from sync_core.policies import Policies
 from sync_core.ports import TenantKeys
 from sync_core.roster import Made, Roster, decoded, digest, encoded
 from sync_core.sources.base import Reading
 from sync_core.sources.photos import Album, PhotoReader
+from sync_core.state.photos import photo_source
 from sync_core.state.snapshots import SnapshotHead, SnapshotStore
 from sync_core.state.sources import USERS
 from sync_core.state.syncs import Forecast, Sync
@@ -136,15 +137,18 @@ async def propose(
     wanted = {person.key: person for person in people if (fits[person.key] if (said := is_named(person.key)) is None else said)}
     album: Album | None = None
     if photos is not None:
-        album = await photos.bring_up_to_date([user for key in wanted for user in users_in(key)])
+        album = await photos.bring_up_to_date(portrait for person in wanted.values() for portrait in census.portraits(person))
     made: dict[str, Made] = {}
     stale: list[Individual] = []
     kept: set[str] = set()
-    for key, made_of, _told in people:
+    for person in people:
+        key, made_of, _told = person
         is_wanted = key in wanted
-        photo = photo_of(key, album.names) if album is not None and is_wanted else _NO_PHOTO
+        photo = _NO_PHOTO
         if CardField.PHOTO in hiders.hiding(key).fields:
             photo = ("", "")
+        elif album is not None and is_wanted:
+            photo = photo_of(list(census.portraits(person)), album.names, photo_source(definition.photo_side))
         made[key] = Made(made_of, fits[key], is_wanted, photo)
         if is_wanted and made[key] == before.people.get(key):
             kept.add(key)

@@ -141,6 +141,8 @@ async def _bring_up_to_date(context: Context, run: Run, sync: Sync, tenant: Tena
         if snapshot.read_at != material.read_at:
             # the same content was read anew: its copy here must not grow old
             proposal = await propose(context, keys, sync, tenant.settings, material, photos)
+            if proposal.album is not None:
+                _note_photos(run, proposal.album)
             snapshot = await store_snapshot(store, sync, proposal, origin=origin, read_at=material.read_at, previous=snapshot)
         await _use_release(context, run, sync)
         if sync.released_deletions:

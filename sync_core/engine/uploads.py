@@ -16,6 +16,7 @@ from sync_core.errors import ConflictError, InputError, LostPagesError, NotFound
 from sync_core.sources import kept, push
 from sync_core.sources.files.entries import MOST_PROBLEMS
 from sync_core.sources.files.reading import read_people
+from sync_core.sources.handed_photos import Darkroom
 from sync_core.sources.registry import file_source, push_source
 from sync_core.state.sources import SourceHead, SourceStore
 from sync_core.state.tenants import load_tenant
@@ -36,6 +37,14 @@ class Filled:
     version: str
 
 
+class Uploaded(NamedTuple):
+    """What an upload brought: how many people have a photo, and how many one that cannot be read and was left out."""
+
+    filled: Filled
+    photos: int
+    unreadable_photos: int
+
+
 class ItemProblem(NamedTuple):
     """What is wrong with one of the items pushed: its place among them (from 0), the field and the problem."""
 
@@ -44,15 +53,17 @@ class ItemProblem(NamedTuple):
     problem: str
 
 
-async def upload_file(context: Context, tenant: str, name: str, body: bytes, content_type: str) -> Filled:
+async def upload_file(context: Context, tenant: str, name: str, body: bytes, content_type: str) -> Uploaded:
     """Put a file's people in the place of those of the last upload.
 
     Raises FileError, with nothing changed, that names the places where the file is wrong; NotFoundError for an unknown tenant.
     """
     source = file_source(_checked(name))
     store = await _store(context, tenant, source)
-    people = await asyncio.to_thread(read_people, body, content_type, source)
-    return _filled(await _again(lambda: kept.replace_all(store, people, context.now())))
+    darkroom = await _darkroom(context, tenant)
+    people = await asyncio.to_thread(read_people, body, content_type, source, darkroom)
+    head = await _again(lambda: kept.replace_all(store, people, context.now(), darkroom=darkroom))
+    return Uploaded(_filled(head), darkroom.photos, darkroom.unreadable)
 
 
 async def put_item(context: Context, tenant: str, name: str, item: object) -> None:
@@ -60,8 +71,9 @@ async def put_item(context: Context, tenant: str, name: str, item: object) -> No
     source = push_source(_checked(name))
     pushed = parse(push.PushedItem, item)
     store = await _store(context, tenant, source)
-    key, person = push.key_of(source, pushed.id), push.person_of(pushed)
-    await _again(lambda: kept.change_one(store, key, person, context.now()))
+    darkroom = await _darkroom(context, tenant)
+    key, person = push.key_of(source, pushed.id), await asyncio.to_thread(push.person_of, pushed, darkroom)
+    await _again(lambda: kept.change_one(store, key, person, context.now(), darkroom=darkroom))
 
 
 async def delete_item(context: Context, tenant: str, name: str, item_id: str) -> None:
@@ -83,23 +95,30 @@ async def replace_items(
     store = await _store(context, tenant, source)
     if len(items) > push.MOST_ITEMS:
         raise InputError("items", f"must not be more than {push.MOST_ITEMS}")
+    darkroom = await _darkroom(context, tenant)
+    people, problems = await asyncio.to_thread(_read_items, source, items, darkroom)
+    if not problems:
+        await _again(lambda: kept.replace_all(store, people, context.now(), darkroom=darkroom, version=version))
+    return problems
+
+
+def _read_items(source: str, items: Sequence[object], darkroom: Darkroom) -> tuple[dict[str, bytes], list[ItemProblem]]:
     people: dict[str, bytes] = {}
     problems: list[ItemProblem] = []
     for at, item in enumerate(items):
         try:
             pushed = parse(push.PushedItem, item)
+            person = push.person_of(pushed, darkroom)
         except InputError as error:
             problems.append(ItemProblem(at, error.field, error.problem))
         else:
             key = push.key_of(source, pushed.id)
             if key in people:
                 problems.append(ItemProblem(at, "id", "is that of another item as well"))
-            people[key] = encoded(push.person_of(pushed))
+            people[key] = encoded(person)
         if len(problems) == MOST_PROBLEMS:
             break
-    if not problems:
-        await _again(lambda: kept.replace_all(store, people, context.now(), version=version))
-    return problems
+    return people, problems
 
 
 async def look_at(context: Context, tenant: str, source: str) -> Filled:
@@ -116,11 +135,16 @@ async def empty(context: Context, tenant: str, source: str) -> None:
     store = await _store(context, tenant, source)
     await store.discard_head()
     await store.sweep(keep=())
+    await store.photos.remove([place async for place in store.photos.places()])
 
 
 async def _store(context: Context, tenant: str, source: str) -> SourceStore:
     await load_tenant(context.tables, tenant)
     return SourceStore(context.tables, await context.keyring.keys(tenant), tenant, source)
+
+
+async def _darkroom(context: Context, tenant: str) -> Darkroom:
+    return Darkroom((await context.keyring.keys(tenant)).fingerprint_key)
 
 
 async def _again(change: Callable[[], Awaitable[Result]]) -> Result:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from sync_core.model import Spent
+from sync_core.model import Portrait, Spent
 from sync_core.ports import Clock, MicrosoftGraph, Tables, TenantKeys
 from sync_core.state.sources import SourceHead, SourceStore, source_key
 
@@ -55,6 +55,10 @@ class Source(Protocol):
     def stored_as(self) -> str:
         """The source whose pages hold the people: this one, but the directory for those that only name users."""
         return self.id
+
+    def portrait(self, key: str, told: str) -> Portrait | None:  # noqa: ARG002 - most sources are told nothing of photos
+        """What the source tells of a person's photo, where `told` is what it stored of that under `PHOTO`; None when nothing."""
+        return None
 
     async def members(self, heads: Heads) -> Collection[str] | None:  # noqa: ARG002 - those that name users ask them
         """The keys of those on the pages who belong to this source; None for all. Raises LostPagesError."""

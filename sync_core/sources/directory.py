@@ -7,7 +7,8 @@ from typing import Any
 
 from sync_core.contacts import key_of
 from sync_core.directory import SELECT, merge
-from sync_core.model import SourcePage
+from sync_core.model import Portrait, SourcePage
+from sync_core.photos import user_portrait
 from sync_core.sources.base import Heads, Person, Reading, Source
 from sync_core.sources.delta import bring_up_to_date
 from sync_core.state.sources import USERS, SourceHead
@@ -23,6 +24,10 @@ class DirectoryUsers(Source):
     async def refresh(self) -> SourceHead:
         """Bring what we know of the users up to date."""
         return await bring_up_to_date(self._reading, self.id, self._pages, merge, asked=",".join(SELECT))
+
+    def portrait(self, key: str, told: str) -> Portrait | None:  # noqa: ARG002 - nothing tells of users' photos
+        """The photo of a user."""
+        return user_portrait(key)
 
     async def people(self, heads: Heads) -> AsyncIterator[Person]:
         """Every user."""

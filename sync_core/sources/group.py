@@ -14,7 +14,8 @@ import orjson
 
 from sync_core.contacts import key_of, user_key
 from sync_core.errors import SourceError
-from sync_core.model import SourcePage
+from sync_core.model import Portrait, SourcePage
+from sync_core.photos import user_portrait
 from sync_core.sources.base import Heads, Person, Reading, Source
 from sync_core.sources.delta import bring_up_to_date
 from sync_core.sources.directory import DirectoryUsers
@@ -53,6 +54,10 @@ class GroupMembers(Source):
                 # a group came into ours that is not watched yet
                 head = await self._refresh(in_full=True)
         return head
+
+    def portrait(self, key: str, told: str) -> Portrait | None:  # noqa: ARG002 - nothing tells of users' photos
+        """The photo of a user."""
+        return user_portrait(key)
 
     async def people(self, heads: Heads) -> AsyncIterator[Person]:
         """The users who are members at any depth."""

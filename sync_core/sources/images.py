@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,18 @@ def photo_of(content: bytes, side: int) -> bytes:
 
     It is always encoded anew: whatever else the file holds (where it was taken, a smaller copy, text) stays behind.
     """
+    with _opened(content) as image:
+        return _encoded(_prepared(image, side))
+
+
+def pixels_of(content: bytes) -> int:
+    """How many pixels the image has, before any of them is decoded. Raises ImageError as `photo_of` does, but for broken ones."""
+    with _opened(content) as image:
+        return image.width * image.height
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image]:
     if not content or len(content) > LARGEST_FILE:
         raise ImageError("empty, or too large")
     from PIL import Image
@@ -36,7 +50,7 @@ def photo_of(content: bytes, side: int) -> bytes:
         with Image.open(BytesIO(content), formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError("too many pixels")
-            return _encoded(_prepared(image, side))
+            yield image
     except ImageError:
         raise
     except Exception as error:  # decoders raise errors of many kinds at broken files

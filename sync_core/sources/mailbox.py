@@ -2,6 +2,9 @@
 
 A delta over contacts cannot tell our marks (it answers 500 to `$expand`), so whatever is new or changed is looked at once more by
 its mark: what an installation of ours wrote is never a source.
+
+Of a contact's photo the delta says nothing, but that the contact has changed: a photo is part of it and gives it another change
+key.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import orjson
 from sync_core import directory, marks
 from sync_core.contacts import OWNED_FIELDS
 from sync_core.errors import DeltaExpiredError, LedgerDoubtError, SourceError
-from sync_core.model import ItemChange, SeenItem, SourcePage
+from sync_core.model import ItemChange, PhotoAt, Portrait, SeenItem, SourcePage
+from sync_core.photos import PHOTO
 from sync_core.ports import Mailboxes
 from sync_core.sources.base import Heads, Person, Reading, Source, short_hash
 from sync_core.sources.delta import bring_up_to_date
@@ -25,6 +29,8 @@ DEFAULT_FOLDER = "default"
 
 _CONTACTS = "contacts"
 _KEY = "key"
+_CHANGE_KEY = "changeKey"
+_ASKED = (*OWNED_FIELDS, _CHANGE_KEY)
 _LOOKS = 3  # so many items are looked at one by one; for more the folder is listed, 999 to a request
 
 _SAME = ("displayName", "givenName", "surname", "companyName", "department", "jobTitle", "officeLocation", "mobilePhone")
@@ -49,12 +55,17 @@ class MailboxContacts(Source):
 
     async def refresh(self) -> SourceHead:
         """Bring what we know of the folder up to date."""
-        return await bring_up_to_date(self._reading, self.id, self._pages, _kept, asked=",".join(OWNED_FIELDS))
+        return await bring_up_to_date(self._reading, self.id, self._pages, _kept, asked=",".join(_ASKED))
 
     async def people(self, heads: Heads) -> AsyncIterator[Person]:
         """Every contact, by "c:" and a hash of the id that it had first."""
         async for _, person in self._reading.store(self.id).objects(heads[self.id]):
             yield person.pop(_KEY), person
+
+    def portrait(self, key: str, told: str) -> Portrait:
+        """The photo of a contact."""
+        change_key, _, item_id = told.partition(" ")
+        return Portrait(key, PhotoAt(self._mailbox, item_id), change_key)
 
     async def _pages(self, link: str | None) -> AsyncIterator[SourcePage]:
         mailboxes = self._reading.graph.mailboxes(self._reading.tenant)
@@ -64,7 +75,7 @@ class MailboxContacts(Source):
             else:
                 folder, start = orjson.loads(link)
             changes: dict[str, ItemChange] = {}  # the last one of each item counts
-            async for page in mailboxes.changes(self._mailbox, folder, start):
+            async for page in mailboxes.changes(self._mailbox, folder, start, fields=_ASKED):
                 changes |= {change.item_id: change for change in page.changes}
                 start = page.delta_link
             present = [change.item_id for change in changes.values() if not change.removed]
@@ -76,7 +87,10 @@ class MailboxContacts(Source):
         people = {item_id: _person(changes[item_id].fields) for item_id in present if item_id not in ours}
         gone = {item_id for item_id, change in changes.items() if change.removed or item_id in ours}
         keys = await self._keys(people, gone, in_full=link is None) if people else {}
-        changed = [{"id": item_id, _KEY: keys[item_id], **person} for item_id, person in people.items()]
+        changed = [
+            {"id": item_id, _KEY: keys[item_id], PHOTO: f"{changes[item_id].fields.get(_CHANGE_KEY, '')} {item_id}", **person}
+            for item_id, person in people.items()
+        ]
         yield SourcePage(changed, list(gone), orjson.dumps([folder, start]).decode())
 
     async def _keys(self, people: Mapping[str, dict[str, Any]], gone: set[str], *, in_full: bool) -> dict[str, str]:
@@ -86,6 +100,7 @@ class MailboxContacts(Source):
         keys: dict[str, str] = {}
         for item_id, person in known.items():
             key = person.pop(_KEY)
+            person.pop(PHOTO, None)
             if item_id in people or not (in_full or item_id in gone):
                 keys[item_id] = key
             else:

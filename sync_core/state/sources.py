@@ -6,8 +6,8 @@ gone counts as lost, never as empty.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -17,9 +17,11 @@ import orjson
 from sync_core import buckets
 from sync_core.errors import ConflictError, LostPagesError
 from sync_core.named import without
-from sync_core.ports import Insert, Replace, Tables, TenantKeys
+from sync_core.ports import Insert, Remove, Replace, Row, Tables, TenantKeys
 from sync_core.state import pages
 from sync_core.state.names import SOURCES, partition
+from sync_core.state.photos import PhotoRows, row_of
+from sync_core.state.rows import MOST_WRITES
 from sync_core.state.suppressions import Suppressions, add_identifiers, current_epoch, load_suppressions
 from sync_core.suppression import by_key
 
@@ -101,6 +103,22 @@ class SourceStore:
         )
         stored = {row async for row in self._rows()}
         return head if all(_row(page.generation, number) in stored for number, page in enumerate(head.pages)) else None
+
+    @property
+    def photos(self) -> PhotoRows:
+        """The photos that lie with the source."""
+        return PhotoRows(self._tables, self._keys, self._tenant, self._source)
+
+    async def remove_photos(self, head: SourceHead, places: Iterable[str]) -> None:
+        """Forget photos that nobody has at `head`. Raises ConflictError when that is the current one no more."""
+        rest = sorted(places)
+        for start in range(0, len(rest), MOST_WRITES - 1):
+            removed = [Remove(row_of(place)) for place in rest[start : start + MOST_WRITES - 1]]
+            # whoever is about to name one of these again finds another head then, and begins anew
+            etag, *_ = await self._tables.commit(
+                SOURCES, self._partition, [Replace(_HEAD, self._head_values(head), head.etag), *removed]
+            )
+            head = replace(head, etag=etag)
 
     async def page(self, head: SourceHead, number: int) -> dict[str, dict[str, Any]]:
         """The objects of one page by id. Raises LostPagesError."""
@@ -205,6 +223,12 @@ class SourceStore:
         known, self._erased = self._erased, None
         if known is not None and await current_epoch(self._tables, self._tenant) != known.epoch:
             raise ConflictError("somebody has been suppressed meanwhile")
+        values = self._head_values(head)
+        write = Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)
+        await self._tables.commit(SOURCES, self._partition, [write])
+        await self.sweep(keep={_row(page.generation, number) for number, page in enumerate(head.pages)})
+
+    def _head_values(self, head: SourceHead) -> Row:
         state = {
             "pages": [(page.generation, page.digest) for page in head.pages],
             "count": head.count,
@@ -212,12 +236,7 @@ class SourceStore:
             "deltaLink": head.delta_link,
             "asked": head.asked,
         }
-        values = pages.sealed_values(
-            self._keys.sealer, SOURCES, self._partition, _HEAD, orjson.dumps(state), read_at=head.full_at
-        )
-        write = Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)
-        await self._tables.commit(SOURCES, self._partition, [write])
-        await self.sweep(keep={_row(page.generation, number) for number, page in enumerate(head.pages)})
+        return pages.sealed_values(self._keys.sealer, SOURCES, self._partition, _HEAD, orjson.dumps(state), read_at=head.full_at)
 
     async def discard_head(self) -> None:
         """Forget a head whose pages are gone, so that the next read starts in full."""

@@ -108,11 +108,11 @@ async def test_a_photo_that_was_stored_meanwhile_by_who_then_died_goes_too() -> 
     nth(world, 4, erase)  # the users' page and head stand: these are photos, then what is known of them
     with pytest.raises(SystemError):
         await world.settle()
-    assert len(await store.of(people[0])) == 1
+    assert len(await store.of(f"u:{people[0]}")) == 1
     request = await done(world, request)
     assert request.state is RequestState.DONE
-    assert await store.of(people[0]) == []
-    assert people[0] not in {user for page in await store.pages() for user in page.known}
+    assert await store.of(f"u:{people[0]}") == []
+    assert f"u:{people[0]}" not in {key for page in await store.pages() for key in page.known}
 
 
 @pytest.mark.parametrize("kind", [RequestKind.EXPORT, RequestKind.TENANT_EXPORT])

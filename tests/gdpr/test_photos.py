@@ -24,18 +24,18 @@ async def test_an_erasure_takes_the_photo_along_and_leaves_those_of_others() -> 
     world, people = await staff()
     await world.run()
     store = await store_of(world)
-    assert len(await store.of(people[0])) == 1
+    assert len(await store.of(f"u:{people[0]}")) == 1
     request = await done(world, await asked(world, RequestKind.ERASURE, ids=(people[0],)))
     assert request.state is RequestState.DONE
     assert request.counts["photos"] == 1
-    assert await store.of(people[0]) == []
-    assert people[0] not in {user for page in await store.pages() for user in page.known}
-    assert len(await store.of(people[1])) == 1
+    assert await store.of(f"u:{people[0]}") == []
+    assert f"u:{people[0]}" not in {key for page in await store.pages() for key in page.known}
+    assert len(await store.of(f"u:{people[1]}")) == 1
     newcomer = world.hire("New Hire")
     await world.run()
     assert photo(world, newcomer, people[1])
     assert f"u:{people[0]}" not in world.ours(newcomer)
-    assert await store.of(people[0]) == []
+    assert await store.of(f"u:{people[0]}") == []
 
 
 async def test_an_export_shows_the_photo() -> None:

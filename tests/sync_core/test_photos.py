@@ -13,17 +13,42 @@ from sync_core import planning
 from sync_core.contacts import item_of
 from sync_core.fingerprints import PHOTO
 from sync_core.marks import FINGERPRINT_PROPERTY
-from sync_core.model import Held, Item, Update
-from sync_core.photos import REFUSED, Known, is_due, is_expired, is_old, is_owed, is_to_go, photo_of, proven, remade, steps
+from sync_core.model import Held, Item, PhotoAt, Portrait, Update
+from sync_core.photos import (
+    REFUSED,
+    Known,
+    in_size,
+    is_due,
+    is_expired,
+    is_old,
+    is_owed,
+    is_to_go,
+    is_unwanted,
+    photo_name,
+    photo_of,
+    proven,
+    remade,
+    steps,
+    still_wanted,
+    user_portrait,
+)
 from tests.sync_core.people import FINGERPRINTER
 
 NOW = datetime(2026, 11, 2, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
+def user(number: str) -> Portrait:
+    return Portrait(f"u:{number}", PhotoAt(number))
+
+
+def known(version: str, looked: datetime, read: datetime, seen: str = "") -> Known:
+    return Known(version, "n", looked, read, read, seen)
+
+
 def item(photo: str | None, *, department: str = "Sales", key: str = "u:1") -> Item:
     user = {"id": "1", "displayName": "Ann Lee", "department": department}
-    whose = ("1", photo) if photo else ("", photo)
+    whose = ("photos-240/u:1:n", photo) if photo else ("", photo)
     return item_of(user, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country=None, key=key, photo=whose)
 
 
@@ -35,33 +60,51 @@ def mark_in(body: bytes) -> str:
 
 
 @given(st.uuids().map(str), st.integers(0, 400))
-def test_each_person_has_one_day_a_week(user: str, start: int) -> None:
+def test_each_user_has_one_day_a_week(person: str, start: int) -> None:
     began = NOW + start * DAY
     looked = began
     days = []
     for day in range(1, 22):
         now = began + day * DAY
-        if is_due(Known("v", "n", looked, began), user, now):
+        if is_due(known("v", looked, began), user(person), now):
             days.append(day)
             looked = now
     assert 1 <= days[0] <= 7
     assert {later - earlier for earlier, later in itertools.pairwise(days)} == {7}
-    assert not is_due(Known("v", "n", looked, began), user, looked + timedelta(hours=2))
+    assert not is_due(known("v", looked, began), user(person), looked + timedelta(hours=2))
 
 
-@given(st.uuids().map(str))
-def test_contents_are_read_anew_in_time(user: str) -> None:
-    known = Known("v", "n", NOW, NOW)
-    old = next(day for day in range(100) if is_old(known, user, NOW + day * DAY))
-    assert 45 <= old <= 55
-    assert not is_expired(known, NOW + old * DAY)
-    assert is_expired(known, NOW + 57 * DAY)
+@given(st.integers(0, 100))
+def test_a_contact_is_looked_at_when_it_has_changed(days: int) -> None:
+    contact = Portrait("c:1", PhotoAt("box", "item"), seen="key 2")
+    assert is_due(known("v", NOW, NOW, "key 1"), contact, NOW)
+    assert not is_due(known("v", NOW, NOW, "key 2"), contact, NOW + days * DAY)
+    assert is_due(Known(REFUSED, "", NOW, NOW, NOW, "key 2"), contact, NOW + DAY)
+
+
+@given(st.uuids().map(str), st.sampled_from("uc"))
+def test_contents_are_read_anew_in_time(person: str, kind: str) -> None:
+    key = f"{kind}:{person}"
+    old = next(day for day in range(100) if is_old(known("v", NOW, NOW), key, NOW + day * DAY))
+    # of contacts nobody thinks every night, but every week at least
+    latest = old if kind == "u" else old + 7
+    assert 45 <= latest <= 55
+    assert not is_expired(known("v", NOW, NOW), NOW + latest * DAY)
+    assert is_expired(known("v", NOW, NOW), NOW + 57 * DAY)
+
+
+def test_what_nobody_wants_any_more_is_forgotten_after_two_weeks() -> None:
+    entry = known("v", NOW, NOW)
+    assert still_wanted(entry, NOW + 5 * DAY) is entry
+    assert still_wanted(entry, NOW + 6 * DAY).wanted_at == NOW + 6 * DAY
+    assert not is_unwanted(entry, NOW + 13 * DAY)
+    assert is_unwanted(entry, NOW + 14 * DAY)
 
 
 def test_the_day_stays_the_same_from_one_version_of_the_app_to_the_next() -> None:
     """Else everybody might be due in the night after an update."""
-    known = Known("v", "n", NOW, NOW)
-    days = {user: [day for day in range(1, 7) if is_due(known, user, NOW + day * DAY)] for user in ("1", "2", "5")}
+    entry = known("v", NOW, NOW)
+    days = {one: [day for day in range(1, 7) if is_due(entry, user(one), NOW + day * DAY)] for one in ("1", "2", "5")}
     assert days == {"1": [4], "2": [6], "5": []}  # the last one on the weekday that NOW is
 
 
@@ -69,7 +112,7 @@ def test_how_soon_somebody_is_asked_again() -> None:
     today, second = timedelta(hours=18), timedelta(seconds=1)
 
     def due(now: datetime, age: timedelta, version: str = "v") -> bool:
-        return is_due(Known(version, "n", now - age, NOW), "1", now)
+        return is_due(known(version, now - age, NOW), user("1"), now)
 
     own_day, other_day = NOW + 4 * DAY, NOW
     assert [due(own_day, age) for age in (today - second, today)] == [False, True]
@@ -78,18 +121,39 @@ def test_how_soon_somebody_is_asked_again() -> None:
 
 
 def test_who_was_refused_is_asked_again_the_next_day() -> None:
-    assert is_due(Known(REFUSED, "", NOW, NOW), "anybody", NOW + DAY)
-    assert Known(REFUSED, "", NOW, NOW).photo is None
+    assert is_due(Known(REFUSED, "", NOW, NOW, NOW), user("anybody"), NOW + DAY)
+    assert not is_due(Known(REFUSED, "", NOW, NOW, NOW), user("anybody"), NOW + timedelta(hours=2))
+    assert Known(REFUSED, "", NOW, NOW, NOW).photo is None
+
+
+def test_only_users_have_photos_that_no_source_tells_of() -> None:
+    assert user_portrait("u:1") == Portrait("u:1", PhotoAt("1"))
+    assert user_portrait("o:1") is None
 
 
 def test_whose_photo_a_person_has() -> None:
-    assert photo_of("u:1", {"1": "a"}) == ("1", "a")
-    assert photo_of("u:1+u:2", {"1": "", "2": "b"}) == ("2", "b")
-    assert photo_of("c:9+u:1", {"1": ""}) == ("", "")
-    assert photo_of("c:9", {}) == ("", "")
-    assert photo_of("u:1", {}) == ("", None)
-    assert photo_of("u:1", {"1": None}) == ("", None)
-    assert photo_of("u:1+u:2", {"1": None, "2": "b"}) == ("2", "b")
+    def chosen(portraits: list[Portrait], names: dict[str, str | None]) -> tuple[str, str | None]:
+        return photo_of(portraits, names, "photos-240")
+
+    one, two, carded = user("1"), user("2"), Portrait("f:3", source="file-cards", name="c")
+    assert chosen([one], {"u:1": "a"}) == ("photos-240/u:1:a", "a")
+    assert chosen([one, two], {"u:1": "", "u:2": "b"}) == ("photos-240/u:2:b", "b")
+    assert chosen([carded, one], {"u:1": "a", "f:3": "c-240"}) == ("file-cards/f:3:c-240", "c-240")
+    assert chosen([one, carded], {"u:1": "a", "f:3": "c-240"}) == ("photos-240/u:1:a", "a")
+    assert chosen([one], {"u:1": ""}) == ("", "")
+    assert chosen([], {}) == ("", "")
+    # as long as the first is not known, a later one would have to be replaced at once
+    assert chosen([one, carded], {"f:3": "c-240"}) == ("", None)
+    assert chosen([one], {"u:1": None}) == ("", None)
+    assert chosen([one, two], {"u:1": None, "u:2": ""}) == ("", None)
+    assert chosen([one, two], {"u:1": None, "u:2": "b"}) == ("photos-240/u:2:b", "b")
+
+
+def test_names_of_photos_tell_size_and_nothing_else() -> None:
+    name = photo_name(b"picture", b"key")
+    assert name == photo_name(b"picture", b"key")
+    assert len({name, photo_name(b"picture", b"other key"), photo_name(b"other", b"key")}) == 3
+    assert in_size(name, 240) == f"{name}-240"
 
 
 PHOTOS = st.sampled_from([None, "", "a", "b"])

@@ -29,14 +29,21 @@ class FileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A person in a file. `uid` is the identifier that the file gives them, if any."""
+    """A person in a file. `uid` is the identifier that the file gives them, `photo` an image or what was to be one, if any."""
 
     uid: str
     person: dict[str, Any]
+    photo: bytes = b""
 
 
 def entry(
-    texts: Mapping[str, str], *, emails: Iterable[str], mobiles: Iterable[str], phones: Iterable[str], uid: str = ""
+    texts: Mapping[str, str],
+    *,
+    emails: Iterable[str],
+    mobiles: Iterable[str],
+    phones: Iterable[str],
+    uid: str = "",
+    photo: bytes = b"",
 ) -> Entry | None:
     """A person from texts by their names in the normal form; None when there is neither name, address nor number."""
     known = list(dict.fromkeys(email for email in map(str.strip, emails) if _is_address(email)))
@@ -56,7 +63,7 @@ def entry(
         },
     )
     reachable = person.keys() & {"displayName", "mail", "mobilePhone", "businessPhones"}
-    return Entry(uid.strip(), person) if reachable else None
+    return Entry(uid.strip(), person, photo) if reachable else None
 
 
 def _is_address(text: str) -> bool:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from email.message import Message
 
 from sync_core.encoding import kept as encoded
+from sync_core.photos import PHOTO
 from sync_core.sources.base import short_hash
 from sync_core.sources.files.csv_reader import read_csv
 from sync_core.sources.files.entries import Entry, FileError, Problem
 from sync_core.sources.files.text import decode
 from sync_core.sources.files.vcard_reader import read_vcards
+from sync_core.sources.handed_photos import Darkroom, TooManyPhotosError
 
 MOST_BYTES = 50 * 1024 * 1024
 MOST_PEOPLE = 100_000
@@ -36,8 +38,8 @@ class _Row:
     content: bytes
 
 
-def read_people(body: bytes, content_type: str, source: str) -> dict[str, bytes]:
-    """The people of a file: key -> JSON in the normal form.
+def read_people(body: bytes, content_type: str, source: str, darkroom: Darkroom | None = None) -> dict[str, bytes]:
+    """The people of a file: key -> JSON in the normal form. Their photos are made in the darkroom, if any.
 
     A key is made from the file's own id of the person, else from the e-mail address, else from name and numbers: the same in
     the next upload, wherever in the file the person stands then. Who shares it with somebody else has the name, and at last
@@ -53,14 +55,17 @@ def read_people(body: bytes, content_type: str, source: str) -> dict[str, bytes]
     charset = message.get_param("charset")
     rows: dict[_Row, None] = {}
     for entry in read(decode(body, charset if isinstance(charset, str) else None)):
-        rows[_row(entry)] = None
+        try:
+            rows[_row(entry, darkroom.develop(entry.photo) if darkroom is not None and entry.photo else "")] = None
+        except TooManyPhotosError as error:
+            raise FileError([Problem("file", f"its photos {error}")]) from None
         if len(rows) > MOST_PEOPLE:
             raise FileError([Problem("file", f"has more than {MOST_PEOPLE} people")])
     return {f"f:{short_hash(source, *parts)}": row.content for parts, row in _identified(rows)}
 
 
-def _row(entry: Entry) -> _Row:
-    person = entry.person
+def _row(entry: Entry, photo: str) -> _Row:
+    person = entry.person | ({PHOTO: photo} if photo else {})
     numbers = sorted(re.sub(r"\D", "", phone) for phone in (person.get("mobilePhone", ""), *person.get("businessPhones", ())))
     return _Row(
         entry.uid,

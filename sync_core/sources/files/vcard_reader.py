@@ -1,4 +1,8 @@
-"""People from a vCard file of any version, one card after the other."""
+"""People from a vCard file of any version, one card after the other.
+
+A photo is taken when it stands in the card. Where the card names an address instead, nothing is fetched: whoever makes a file
+could otherwise have this app call any address.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,16 @@ from typing import NamedTuple
 
 from sync_core.sources.files.columns import is_private, phone_kind
 from sync_core.sources.files.entries import MOST_PROBLEMS, Entry, FileError, Problem, entry
+from sync_core.sources.images import LARGEST_FILE
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BEGIN, _END = "BEGIN:VCARD", "END:VCARD"
-# The rest (pictures, keys, designs, what programs add for themselves) is nothing to us, and most of many files
-_WANTED = re.compile(r"(?:[\w-]+\.)?(?:BEGIN|END|UID|FN|N|ORG|TITLE|EMAIL|TEL|ADR|X-ABLABEL)[;:]", re.IGNORECASE)
+# The rest (logos, keys, designs, what programs add for themselves) is nothing to us, and much of many files
+_WANTED = re.compile(r"(?:[\w-]+\.)?(?:BEGIN|END|UID|FN|N|ORG|TITLE|EMAIL|TEL|ADR|PHOTO|X-ABLABEL)[;:]", re.IGNORECASE)
+_BASE64 = re.compile(r"[\w.-]+(?:;[^:]*)?;(?:ENCODING=)?B(?:ASE64)?[;:]", re.IGNORECASE)
+_INLINE = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)
+_LONGEST_PHOTO = LARGEST_FILE * 4 // 3 + 4
+_NO_IMAGE = b"?"
 
 _PROPERTY = re.compile(r'(?:([\w-]+)\.)?([\w-]+)((?:;(?:"[^"]*"|[^":])*)?):(.*)', re.DOTALL)
 _PARAMETER = re.compile(r';((?:"[^"]*"|[^";])*)')
@@ -43,7 +52,7 @@ def _cards(text: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]
     """The single cards, of each only the lines that are wanted. What is between cards or not closed is noted."""
     number = depth = 0
     lines: list[str] = []
-    wanted = encoded = unfinished = False
+    wanted = encoded = unfinished = is_base64 = False
     for line in _LINE_END.split(text):
         mark = line.strip().upper()
         if mark == _BEGIN:
@@ -57,9 +66,12 @@ def _cards(text: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]
                 return
             continue
         # in version 2.1, base64 may go on without a space before it, and quoted-printable does after a "="
+        if is_base64 and mark and ":" not in line:
+            line = f" {line.strip()}"  # noqa: PLW2901 - as later versions fold it
         if not (unfinished or line[:1] in (" ", "\t") or (":" not in line and not wanted)):
             # what is no property at all must not be overlooked
             wanted, encoded = ":" not in line or _WANTED.match(line) is not None, "QUOTED-PRINTABLE" in line.upper()
+            is_base64 = _BASE64.match(line) is not None
         unfinished = encoded and line.endswith("=")
         if wanted and depth == 1 and mark not in (_BEGIN, _END):
             lines.append(line)
@@ -74,12 +86,16 @@ def _cards(text: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]
 
 
 class _Line(NamedTuple):
-    """A property of a card: its group, its types in lower case, whether it is preferred, and its value, escapes and all."""
+    """A property of a card: its group, its types in lower case, whether it is preferred, and its value, escapes and all.
+
+    Photos stay in base64, if that is what they are in.
+    """
 
     group: str
     types: list[str]
     preferred: bool
     value: str
+    is_base64: bool = False
 
 
 def _person(lines: list[str]) -> Entry | None:
@@ -106,7 +122,27 @@ def _person(lines: list[str]) -> Entry | None:
         kind = phone_kind(_label(line, labels))
         numbers[kind].append(_unescaped(line.value).removeprefix("tel:").replace(";ext=", " ext. "))
     emails = [_unescaped(line.value) for line in sorted(contents.get("EMAIL", ()), key=lambda line: not line.preferred)]
-    return entry(texts, emails=emails, mobiles=numbers["mobile"], phones=numbers["phone"], uid=_text(contents, "UID"))
+    return entry(
+        texts,
+        emails=emails,
+        mobiles=numbers["mobile"],
+        phones=numbers["phone"],
+        uid=_text(contents, "UID"),
+        photo=next(filter(None, map(_photo, contents.get("PHOTO", ()))), b""),
+    )
+
+
+def _photo(line: _Line) -> bytes:
+    """The image that stands in the card, if one does. What is broken, or too large, is something that is no image."""
+    value = _unescaped(line.value)
+    inline = _INLINE.match(value)
+    if inline is None and not line.is_base64:
+        return b""
+    text = value[inline.end() :] if inline else value
+    try:
+        return b64decode(text.strip(), validate=True) if len(text) <= _LONGEST_PHOTO else _NO_IMAGE
+    except ValueError:
+        return _NO_IMAGE
 
 
 def _unfolded(lines: list[str]) -> Iterator[str]:
@@ -153,9 +189,10 @@ def _read(line: str) -> tuple[str, _Line]:
             types.append(key.lower())
     if encoding == "QUOTED-PRINTABLE":
         value = a2b_qp(value.encode()).decode(charset)
-    elif encoding in ("B", "BASE64"):
+    is_base64 = encoding in ("B", "BASE64")
+    if is_base64 and name.upper() != "PHOTO":
         value = b64decode(value, validate=True).decode(charset)
-    return name.upper(), _Line(group or "", types, preferred or "pref" in types, value)
+    return name.upper(), _Line(group or "", types, preferred or "pref" in types, value, is_base64)
 
 
 def _parts(value: str, count: int) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from api.audits import append_entry
-from api.endpoint import COMPLIANCE, Call, Endpoints, Listed, Strict
+from api.connection import require_own
+from api.endpoint import COMPLIANCE, Audit, Call, Endpoints, Listed, Strict
 from gdpr import audit_trail
-from gdpr.audit_chain import Link
+from gdpr.audit_chain import Actor, Link
 from gdpr.audit_check import verify
 from sync_core.errors import InputError
 
@@ -63,6 +65,19 @@ class VerdictShown(BaseModel):
     faults: list[FaultShown]
 
 
+class ActorNamed(Strict):
+    """Whose acts are to be told of nobody any more: a person or script by object id."""
+
+    object_id: UUID
+    home: UUID | None = Field(default=None, description="The tenant of a partner's person or script; else it is the own one")
+
+
+class Shredded(BaseModel):
+    """In how many entries nobody can tell any more who it was."""
+
+    entries: int
+
+
 @endpoints.get("audit/entries", roles=COMPLIANCE)
 async def list_entries(call: Call, query: After) -> Listed[EntryShown]:
     """Who did what, the oldest first, two hundred at a time. This read is an entry itself."""
@@ -102,3 +117,15 @@ async def export_trail(call: Call) -> bytes:
     """The whole trail as lines of JSON that anybody can check without a key; the first one says how."""
     await append_entry(call, "audit.exported", before=None, after=None)
     return b"".join([line async for line in audit_trail.export(call.context, call.tenant)])
+
+
+@endpoints.post("audit/shred", roles=COMPLIANCE, audits="actor.shredded")
+async def shred_actor(call: Call, body: ActorNamed, audit: Audit) -> Shredded:
+    """Make it impossible to tell what somebody did. The chain still verifies; nobody takes themselves out of it."""
+    require_own(call)
+    home = str(body.home or call.tenant)
+    if (str(body.object_id), home) == (call.principal.object_id, call.principal.home):
+        raise InputError("object_id", "must be somebody else's: nobody takes themselves out of the trail")
+    await audit()
+    actors = [Actor(kind, str(body.object_id), home) for kind in ("user", "app")]
+    return Shredded(entries=sum([await audit_trail.shred_actor(call.context, call.tenant, actor) for actor in actors]))

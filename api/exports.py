@@ -47,7 +47,7 @@ async def get_export(call: Call, path: RequestPath) -> ExportShown:
 @endpoints.get("privacy/requests/{request}/export/{part}", roles=COMPLIANCE, produces="application/zip")
 async def get_export_part(call: Call, path: PartPath) -> bytes:
     """One part of a finished export, as a ZIP."""
-    return await _part(call, await _for_officer(call, path), path.part)
+    return await _part(call, await _for_officer(call, path), path.part, "export.fetched")
 
 
 @endpoints.get("me/privacy/requests/{request}/export", roles=EVERYONE)
@@ -59,7 +59,7 @@ async def get_my_export(call: Call, path: RequestPath) -> ExportShown:
 @endpoints.get("me/privacy/requests/{request}/export/{part}", roles=EVERYONE, produces="application/zip")
 async def get_my_export_part(call: Call, path: PartPath) -> bytes:
     """One part of the export that I asked for about myself, as a ZIP."""
-    return await _part(call, await _for_myself(call, path), path.part)
+    return await _part(call, await _for_myself(call, path), path.part, "own_export.fetched")
 
 
 async def _for_officer(call: Call, path: RequestPath) -> Request:
@@ -72,9 +72,9 @@ async def _for_myself(call: Call, path: RequestPath) -> Request:
     return await load_export(call.context, call.tenant, path.request, by=actor_of(call), is_officer=False, about_self=True)
 
 
-async def _part(call: Call, request: Request, number: int) -> bytes:
+async def _part(call: Call, request: Request, number: int, action: str) -> bytes:
     pieces = await open_part(call.context, request, number)
-    await append_entry(call, "export.fetched", before=None, after=None)
+    await append_entry(call, action, before=None, after=None)
     return b"".join([piece async for piece in pieces])
 
 

@@ -163,7 +163,7 @@ async def rotate_keys(call: Call) -> RotationShown:
     return RotationShown()
 
 
-@endpoints.post("me/privacy/requests", roles=EVERYONE, audits="request.made", status=201, idempotent=True)
+@endpoints.post("me/privacy/requests", roles=EVERYONE, audits="own_request.made", status=201, idempotent=True)
 async def make_my_request(call: Call, body: MyRequest) -> Reply[RequestShown]:
     """Ask for something about myself. A compliance officer decides."""
     identifiers = requests.identifiers_of(object_ids=(call.principal.object_id,))

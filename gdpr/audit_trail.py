@@ -7,7 +7,7 @@ are rolled back; an export kept elsewhere tells even then.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import randbelow
@@ -175,11 +175,16 @@ async def export(context: Context, tenant: str, *, after: int | None = None) -> 
         yield _line({**values, "actor": opened(sealers, entity, "Actor"), "details": opened(sealers, entity, "Details")})
 
 
-async def shred_actor(context: Context, tenant: str, actor: Actor) -> int:
-    """Make it impossible to tell what this actor did: returns in how many entries. The chain still verifies. Repeatable."""
+async def shred_actor(context: Context, tenant: str, actor: Actor, *, only: Collection[str] | None = None) -> int:
+    """Make it impossible to tell what this actor did, of all actions or `only` these: returns in how many entries.
+
+    The chain still verifies. Repeatable.
+    """
     tag = actor_tag(await context.keyring.audit_key(tenant), actor)
     shredded = 0
     async for entity in entries_by(context.tables, tenant, tag):
+        if only is not None and entity.values["Action"] not in only:
+            continue
         values = {name: value for name, value in entity.values.items() if name not in ("Actor", "ActorTag")}
         await context.tables.commit(AUDIT, tenant, [Replace(entity.row, values, entity.etag)])
         shredded += 1

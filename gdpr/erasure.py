@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
-from gdpr.audit_chain import SYSTEM
-from gdpr.audit_trail import record
+from gdpr.audit_chain import SYSTEM, Actor
+from gdpr.audit_trail import record, shred_actor
 from gdpr.named_events import NAMED_KEY, events_naming, grounds_in, names_still, suppressed_by
 from gdpr.requests import Request, RequestKind, save_request
 from gdpr.subject import Match, concerns, find_people, kept_items, person_in, photos_of, sources_of, stored_objects, syncs_of
@@ -38,6 +38,9 @@ from sync_core.suppression import addresses, by_key, by_mail, identifiers
 
 _PLANNING = timedelta(minutes=30)
 """Longer no run plans: the platform ends a worker's call before."""
+
+OWN_ACTS = frozenset({"choice.made", "fields.hidden", "own_request.made", "own_export.fetched"})
+"""What employees do for themselves, without any role: it concerns nobody else, so nobody needs to prove who did it."""
 
 KINDS = {
     RequestKind.ERASURE: SuppressionKind.ERASURE,
@@ -252,6 +255,13 @@ async def clean_choices(task: Task) -> None:
         task.request.count("choices", await forget_choices(task.context.tables, task.tenant, syncs, user))
 
 
+async def clean_trail(task: Task) -> None:
+    """Shred the person as actor of what they did for themselves. What they did in a role stays provable."""
+    for user in task.request.subject.object_ids:
+        actor = Actor("user", user, task.tenant)
+        task.request.count("auditActors", await shred_actor(task.context, task.tenant, actor, only=OWN_ACTS))
+
+
 async def clean_results(task: Task) -> None:
     """Take the results of the person's own mailbox out of runs that are over."""
     theirs = set(task.request.subject.object_ids)
@@ -349,6 +359,7 @@ REMAINS = (
     "in mailboxes under a hold or a retention policy: what Microsoft 365 keeps there by the customer's rules",
     "in Deleted Items: copies that users themselves had deleted before; Graph shows apps no contacts there",
     "in mailboxes: contacts that were left to their users as their own, and what users have copied",
+    "in the audit trail: by object id, who did what in an app role, until the trail's retention ends or an officer shreds it",
     "in phones: what they show until they have synchronised with the mailbox the next time",
 )
 """What an erasure leaves, and says so."""

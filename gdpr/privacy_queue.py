@@ -45,6 +45,7 @@ _ERASING: Sequence[Step] = (
     mirror_anew,
     erasure.clean_refusals,
     erasure.clean_choices,
+    erasure.clean_trail,
     erasure.clean_results,
     export.clean_exports,
     erasure.verify,

@@ -29,6 +29,7 @@ BODIES: dict[str, Any] = {
     "hide_fields": {"hidden": []},
     "make_privacy_request": {"kind": "export", "emails": ["ann@x.example"]},
     "make_my_request": {"kind": "export"},
+    "shred_actor": {"object_id": "00000000-0000-4000-8000-00000000000f"},
     "refuse_privacy_request": {"reason": "Not the right person"},
     "extend_privacy_request": {"reason": "Many mailboxes"},
 }

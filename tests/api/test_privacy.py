@@ -9,12 +9,15 @@ from datetime import timedelta
 
 import pytest
 
+from api import surface
 from api.principal import Role
+from gdpr.erasure import OWN_ACTS
 from gdpr.privacy_queue import look_after_requests
 from sync_core.definition import TenantSettings
 from sync_core.engine.admin import change_settings
 from sync_core.ports import Remove
 from sync_core.state.names import AUDIT
+from tests.api.bodies import NOBODY
 from tests.api.client import Client
 from tests.engine.world import TENANT, World
 from tests.gdpr.privacy import everywhere
@@ -64,7 +67,7 @@ async def test_an_employee_asks_and_an_officer_looks_confirms_and_has_it_done(of
     assert (await officer("POST", f"privacy/requests/{request}/lift")).json["state"] == "lifted"
     await world.run()
     assert everywhere(world, "Anna")
-    wanted = ["request.made", "person.looked_up", "request.confirmed", "erasure.done", "suppression.lifted", "audit.read"]
+    wanted = ["own_request.made", "person.looked_up", "request.confirmed", "erasure.done", "suppression.lifted", "audit.read"]
     assert await actions(officer) == wanted
 
 
@@ -94,7 +97,8 @@ async def test_an_export_is_fetched_by_who_asked_for_it_and_by_officers(officer:
     assert (await officer("GET", f"privacy/requests/{request}/export/0")).status == 400
     assert (await replace(anna, object_id=TENANT)("GET", f"me/privacy/requests/{request}/export")).status == 404
     assert (await anna("GET", f"privacy/requests/{request}/export/1")).status == 403
-    assert (await actions(officer)).count("export.fetched") == 2
+    told = await actions(officer)
+    assert (told.count("export.fetched"), told.count("own_export.fetched")) == (1, 1)
 
 
 async def test_what_an_officer_asked_for_about_others_takes_the_role_and_not_the_memory(officer: Client, world: World) -> None:
@@ -201,6 +205,49 @@ async def test_with_four_eyes_another_person_confirms_than_made_the_request(offi
     alone = f"privacy/requests/{(await officer('POST', 'privacy/requests', body)).json['request']}/confirm"
     await change_settings(world.context, TENANT, TenantSettings())
     assert (await officer("POST", alone, {})).status == 202
+
+
+async def test_an_officer_shreds_somebody_else_as_actor_and_the_trail_stays_sound(officer: Client, world: World) -> None:
+    other = replace(officer, object_id=anna_of(world))
+    body = {"kind": "objection", "emails": [ANNA]}
+    for caller in (officer, other, replace(other, is_app=True), other):
+        assert (await caller("POST", "privacy/requests", body)).status == 201
+    refused = await officer("POST", "audit/shred", {"object_id": officer.object_id})
+    assert (refused.status, refused.json["errors"][0]["field"]) == (400, "object_id")
+    partner = replace(officer, home="22222222-2222-4333-8444-555555555555")
+    assert (await partner("POST", "audit/shred", {"object_id": other.object_id})).status == 403
+    assert (await officer("POST", "audit/shred", {"object_id": other.object_id})).json == {"entries": 3}
+    assert (await officer("GET", "audit/verification")).json["sound"]
+    told = (await officer("GET", "audit/entries")).json["items"]
+    assert [(entry["action"], (entry["actor"] or {}).get("id")) for entry in told] == [
+        ("request.made", officer.object_id),
+        *[("request.made", None)] * 3,
+        ("actor.shredded", officer.object_id),
+        ("audit.read", officer.object_id),
+    ]
+    assert other.object_id not in repr(told)
+    assert (await replace(officer, roles=(Role.ADMIN,))("POST", "audit/shred", {"object_id": NOBODY})).status == 403
+
+
+async def test_an_erasure_shreds_what_the_person_did_for_themselves_and_keeps_what_they_did_in_a_role(
+    officer: Client, world: World
+) -> None:
+    anna = replace(officer, roles=(), object_id=anna_of(world))
+    await replace(anna, roles=(Role.COMPLIANCE,))("POST", "privacy/requests", {"kind": "rectification", "emails": [ANNA]})
+    assert (await anna("PUT", "me/fields", {"hidden": []})).status == 200
+    request = (await anna("POST", "me/privacy/requests", {"kind": "erasure"})).json["request"]
+    await exported(world, officer, request)
+    assert (await officer("GET", f"privacy/requests/{request}")).json["counts"]["auditActors"] == 2
+    told = {entry["action"]: entry["actor"] for entry in (await officer("GET", "audit/entries")).json["items"]}
+    assert told["fields.hidden"] is told["own_request.made"] is None
+    assert told["request.made"]["id"] == anna.object_id
+    assert (await officer("GET", "audit/verification")).json["sound"]
+
+
+def test_what_employees_do_for_themselves_is_told_apart() -> None:
+    mine = {endpoint.audits for endpoint in surface.endpoints() if endpoint.route.startswith("me/") and endpoint.audits}
+    assert mine | {"own_export.fetched"} == OWN_ACTS
+    assert OWN_ACTS.isdisjoint(endpoint.audits for endpoint in surface.endpoints() if not endpoint.route.startswith("me/"))
 
 
 async def test_keys_are_rotated_on_request(officer: Client, world: World) -> None:

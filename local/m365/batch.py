@@ -33,9 +33,7 @@ class Item:
 
 
 def read(body: bytes) -> list[Item]:
-    """Check a batch. Raises GraphError 400 (the whole batch is refused) or 413."""
-    if len(body) > LARGEST:
-        raise GraphError(413, "RequestEntityTooLarge", "The request is larger than 4 MB.")
+    """Check a batch. Raises GraphError 400: the whole batch is refused."""
     payload = read_json(body)
     entries = payload.get("requests") if isinstance(payload, dict) else None
     if not isinstance(entries, list) or not entries:

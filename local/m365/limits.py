@@ -8,27 +8,38 @@ from datetime import datetime
 from local.m365.wire import GraphError
 
 WINDOW = 600.0  # seconds of the Outlook service's request limit
+UPLOAD_WINDOW = 300.0  # seconds of its upload limit
 BUCKET = 10.0  # seconds in which a directory's resource units come back
 
 
 @dataclass(slots=True)
 class MailboxLimits:
-    """One app's use of one mailbox: at most 4 requests at a time and 10,000 in 10 minutes."""
+    """One app's use of one mailbox: at most 4 requests at a time, 10,000 in 10 minutes, and 150 MB sent in 5 minutes."""
 
     concurrency: int = 4
     per_window: int = 10_000
+    per_upload_window: int = 150_000_000  # bytes
     in_flight: int = 0
     window_start: datetime | None = None
     in_window: int = 0
+    upload_start: datetime | None = None
+    uploaded: int = 0
 
-    def enter(self, now: datetime, retry_after: int) -> None:
-        """Count a request in. Raises GraphError 429; a throttled request counts against the window as well."""
+    def enter(self, now: datetime, retry_after: int, size: int = 0) -> None:
+        """Count a request in that sends `size` bytes. Raises GraphError 429; what is throttled counts as well."""
         if self.window_start is None or (now - self.window_start).total_seconds() >= WINDOW:
             self.window_start, self.in_window = now, 0
         self.in_window += 1
         if self.in_window > self.per_window:
             left = max(1, int(WINDOW - (now - self.window_start).total_seconds()) + 1)
             raise throttled("Application is over its MailboxRequests limit.", left)
+        if size:
+            if self.upload_start is None or (now - self.upload_start).total_seconds() >= UPLOAD_WINDOW:
+                self.upload_start, self.uploaded = now, 0
+            self.uploaded += size
+            if self.uploaded > self.per_upload_window:
+                left = max(1, int(UPLOAD_WINDOW - (now - self.upload_start).total_seconds()) + 1)
+                raise throttled("Application is over its MailboxUpload limit.", left)
         if self.in_flight >= self.concurrency:
             raise throttled("Application is over its MailboxConcurrency limit.", retry_after)
         self.in_flight += 1

@@ -1,7 +1,7 @@
 """Which properties Graph knows, read off the models of msgraph-sdk, and the refusal of bodies that say anything else.
 
 Microsoft's SDK is generated from the service's own schema: what its model cannot hold, the service does not know. Parsing is
-slow, so verdicts are kept by the shape of a body: the names in it and the JSON types of their values.
+slow, so verdicts are kept by the shape of a body: the names in it, the JSON types of their values, and the words of enumerations.
 """
 
 from __future__ import annotations
@@ -61,6 +61,13 @@ _MODULES = {
     "orgContact": "org_contact",
 }
 _DATES = ("birthday",)
+# Properties that take only certain words: bodies of one shape that say different words are judged one by one.
+_WORDS = frozenset(
+    {
+        *("color", "showAs", "sensitivity", "importance", "onlineMeetingProvider", "contentType", "response"),
+        *("type", "index", "firstDayOfWeek", "daysOfWeek", "locationType", "uniqueIdType"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,13 @@ def _model(kind: str) -> Any:
     return getattr(module, kind[0].upper() + kind[1:])
 
 
-def _shape(value: Any) -> Shape:
+def _shape(value: Any, name: str = "") -> Shape:
     if isinstance(value, str):
-        return "s"
+        return value if name in _WORDS else "s"
     if isinstance(value, dict):
-        return tuple([(name, _shape(inner)) for name, inner in value.items()])
+        return tuple([(inner, _shape(part, inner)) for inner, part in value.items()])
     if isinstance(value, list):
-        return frozenset([_shape(inner) for inner in value])
+        return frozenset([_shape(part, name) for part in value])
     return type(value).__name__
 
 

@@ -43,6 +43,7 @@ class Settings:
     expiry: Expiry = Expiry.LOCATION
     concurrency: int = 4
     requests_per_window: int = 10_000
+    upload_per_window: int = 150_000_000  # bytes
     concurrency_retry_after: int = 1
 
 
@@ -114,6 +115,8 @@ class Microsoft365:
             return self._sign_in(request, path)
         self.counters.http_calls += 1
         try:
+            if len(request.body) > batch.LARGEST:
+                raise GraphError(413, "RequestEntityTooLarge", "The request is larger than 4 MB.")
             caller = self._checker.check(request.headers.get("authorization", ""), self.now())
             tenant = self.tenants.get(caller.tenant)
             if tenant is None:
@@ -263,9 +266,10 @@ class Microsoft365:
         key = (call.caller.app, box.owner)
         limits = call.tenant.mailbox_limits.get(key)
         if limits is None:
-            limits = MailboxLimits(self.settings.concurrency, self.settings.requests_per_window)
+            settings = self.settings
+            limits = MailboxLimits(settings.concurrency, settings.requests_per_window, settings.upload_per_window)
             call.tenant.mailbox_limits[key] = limits
-        limits.enter(self.now(), self.settings.concurrency_retry_after)
+        limits.enter(self.now(), self.settings.concurrency_retry_after, _uploaded(call))
         width = self.counters.width(box.owner)
         width.turn(self.now(), 1)
         try:
@@ -353,6 +357,14 @@ def _body(request: Request) -> Any:
     if request.method == "PUT" and request.path.partition("?")[0].endswith("/$value"):
         return request.body
     return read_json(request.body) if request.body else None
+
+
+def _uploaded(call: Call) -> int:
+    """How many bytes a photo has, which a batch sends as base64. Everything else is small beside the limit of requests."""
+    body = call.body
+    if call.method != "PUT" or not isinstance(body, bytes | str):
+        return 0
+    return len(body) if isinstance(body, bytes) else len(body) * 3 // 4 - body.count("=")
 
 
 def _is_json(headers: Mapping[str, str]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from local.m365.faults import Fault, FaultKind
+from local.m365.photos import drawn
 from local.m365.service import Settings
 from tests.m365.conftest import IMMUTABLE, World, item, refused
 
@@ -152,6 +154,30 @@ async def test_ten_thousand_requests_in_ten_minutes() -> None:
     assert int(throttled.headers["Retry-After"]) == pytest.approx(540, abs=1)
     world.clock.advance(timedelta(seconds=541))
     await world.get(f"{world.me}/contacts")
+
+
+async def test_a_hundred_and_fifty_megabytes_of_photos_in_five_minutes() -> None:
+    photo = drawn(1, 48)
+    world = World(Settings(upload_per_window=2 * len(photo)))
+    await world.sign_in()
+    folder = await world.folder()
+    made = await world.post(f"{world.me}/contactFolders/{folder}/contacts", {"givenName": "Kim"})
+    path = f"{world.me}/contactFolders/{folder}/contacts/{made['id']}/photo/$value"
+    headers = {"Content-Type": "image/jpeg"}
+    in_batch = {"id": "1", "method": "PUT", "url": path, "headers": headers, "body": b64encode(photo).decode()}
+    assert (await world.client.put(path, content=photo, headers=headers)).status_code == 200
+    assert (await world.batch(in_batch))["1"]["status"] == 200
+    world.clock.advance(timedelta(seconds=60))
+    throttled = (await world.batch(in_batch))["1"]
+    assert throttled["status"] == 429
+    assert int(throttled["headers"]["Retry-After"]) == pytest.approx(240, abs=1)
+    world.clock.advance(timedelta(seconds=241))
+    assert (await world.batch(in_batch))["1"]["status"] == 200
+
+
+async def test_no_request_is_larger_than_four_megabytes(world: World) -> None:
+    notes = {"personalNotes": "x" * 4 * 1024 * 1024}
+    refused(await world.client.post(f"{world.me}/contacts", json=notes), 413, "RequestEntityTooLarge")
 
 
 async def test_everything_is_counted(world: World) -> None:

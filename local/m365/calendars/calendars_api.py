@@ -14,11 +14,6 @@ from local.m365.call import Call
 from local.m365.outlook import chosen, context, extended_values, page
 from local.m365.wire import GraphError, Reply
 
-COLORS = (
-    *("auto", "lightBlue", "lightGreen", "lightOrange", "lightGray", "lightYellow"),
-    *("lightTeal", "lightPink", "lightBrown", "lightRed", "maxColor"),
-)
-
 
 def list_calendars(call: Call) -> Reply:
     """The calendars of a mailbox, the default one too."""
@@ -85,8 +80,6 @@ def calendar_values(body: Any) -> tuple[str, str, dict[str, str]]:
     """Check the body of a POST or PATCH: name, colour ("" when it is not given) and extended properties. Raises GraphError."""
     schema.check_body("calendar", body)
     color = body.get("color") or ""
-    if color and color not in COLORS:
-        raise GraphError(400, "RequestBodyRead", f"Cannot convert the literal '{color}' to the expected type.")
     return str(body.get("name") or "").strip(), color, extended_values(body)
 
 

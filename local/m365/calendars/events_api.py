@@ -103,6 +103,7 @@ def instances(call: Call) -> Reply:
     if not shown.event.is_series or shown.day is not None:
         raise GraphError(400, "ErrorInvalidRequest", "Only a series has instances.")
     start, end = (zones.asked(call.query.get(name), name) for name in ("startdatetime", "enddatetime"))
+    check_window(end - start)
     found = list(Calendars.unfolded(shown.event, start, end))
     return page(call, found, "instances", lambda one: answer(call, one))
 
@@ -152,6 +153,9 @@ def update_event(call: Call) -> Reply:
         message = "The change key passed in the request does not match."
         raise GraphError(412, "ErrorIrresolvableConflict", message)
     values, extended = event_values(call.body)
+    if shown.values.get("isAllDay") and ("start" in values) != ("end" in values):
+        message = "Start and end of an all-day event must be changed together."  # graph/api/event-update
+        raise GraphError(400, "ErrorInvalidArgument", message)
     return _reply(call, 200, calendars(call).change(shown, values, extended))
 
 

@@ -15,6 +15,7 @@ from cloud.graph.graph import Graph
 from cloud.tables import AzureTables
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
+from gdpr.sealed_tables import SealedTables
 from local.clock import VirtualClock
 from local.memory import Delivery, MemoryBlobs, MemoryQueues, MemoryTables
 from sync_core import messages
@@ -52,7 +53,7 @@ Store = TypeVar("Store", bound=AzureTables | MemoryTables)
 
 
 class Installation(Generic[Store]):
-    """The app on `tables`, before the Graph at `url` or behind `transport`."""
+    """The app on `tables`, in which it seals what it does, before the Graph at `url` or behind `transport`."""
 
     def __init__(
         self,
@@ -76,15 +77,18 @@ class Installation(Generic[Store]):
             transport=transport,
         )
 
+        keyring = TenantKeyring(tables, secrets)
+        sealed = SealedTables(tables, keyring)
+
         async def purge(tenant: str, sync: str | None) -> None:
-            await purge_caches(tables, tenant, sync)
+            await purge_caches(sealed, tenant, sync)
 
         self.context = Context(
-            tables=tables,
+            tables=sealed,
             queues=self._queues,
             blobs=MemoryBlobs(),
             graph=self.graph,
-            keyring=TenantKeyring(tables, secrets),
+            keyring=keyring,
             clock=clock,
             installation="benchmark",
             lease=timedelta(seconds=lease),
@@ -108,14 +112,14 @@ class Installation(Generic[Store]):
         """One run from its start to its end."""
         run = await runs.request_run(self.context, tenant, SYNC, check=check, by_hand=True)
         await self._settle()
-        return await load_run(self.tables, tenant, run)
+        return await load_run(self.context.tables, tenant, run)
 
     async def finish(self, run: str) -> Run:
         """Go on with a run that another process has begun."""
-        started = await load_run(self.tables, TENANT, run)
+        started = await load_run(self.context.tables, TENANT, run)
         await runs.send_start(self.context, started)
         await self._settle()
-        return await load_run(self.tables, TENANT, run)
+        return await load_run(self.context.tables, TENANT, run)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -183,7 +183,7 @@ def _hours(estimates: dict[str, Any]) -> str:
 
 
 def _engine(engine: dict[str, Any], width: dict[str, Any]) -> str:
-    latency = engine["withLatency"]
+    latency, memory = engine["withLatency"], engine["inMemory"]
     rows = [("engine", _n(engine["engine"]["cpuSeconds"]), _n(engine["engine"]["seconds"]), "", "")]
     for name, title in (
         ("bareOnPlainHttpx", "bare client on httpx as it comes"),
@@ -201,6 +201,9 @@ def _engine(engine: dict[str, Any], width: dict[str, Any]) -> str:
             f"Medians of {engine['runs']} runs in turn. The engine's share includes reading and mapping the directory, "
             "encryption, and all of its storage.",
             _table(("", "processor seconds", "wall seconds", "engine's processor time to it", "engine's wall time to it"), rows),
+            "Storage is a process of its own on the same cores, which no bare client waits for. With storage in memory the "
+            f"engine takes {_n(memory['cpuSeconds'])} s of processor time and {_n(memory['seconds'])} s in all: "
+            f"{_n(memory['cpuRatio'])} and {_n(memory['wallRatio'])} times as much as the bare client on the same connections.",
             "That server answers at once, so that wall time is processor time once more. When it answers a batch after "
             f"{latency['latencyMs']} ms, as if each of twenty items took {_n(latency['latencyMs'] / 5)} ms, four at a time, the "
             f"engine takes {_n(latency['engineSeconds'])} s and the bare client on the engine's own connections "

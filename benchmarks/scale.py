@@ -131,7 +131,7 @@ async def _settled(house: Installation[MemoryTables], *, ledgers: bool = False) 
 
     await house.connect()
     planned, _ = await _planned(house)
-    await runs.end_run(house.context, await load_run(house.tables, TENANT, planned), RunState.SUCCEEDED)
+    await runs.end_run(house.context, await load_run(house.context.tables, TENANT, planned), RunState.SUCCEEDED)
     keys = await house.context.keyring.keys(TENANT)
     snapshots = SnapshotStore(house.tables, keys.sealer, TENANT, SYNC)
     head = await snapshots.head()
@@ -215,12 +215,12 @@ async def fill(url: str, storage: str, seconds: float) -> dict[str, Any]:
 
     setattr(engine, "WORKING_TIME", timedelta(seconds=seconds))  # noqa: B010 - it is no part of what the module offers
     house = _installation(url, storage)
-    planned = (await load_sync(house.tables, TENANT, SYNC)).active_run
+    planned = (await load_sync(house.context.tables, TENANT, SYNC)).active_run
     watch = Watch.start()
     run = await house.finish(planned)
     taken: dict[str, Any] = dict(watch.read())
     assert (run.state, run.counts.created) == ("succeeded", CONTACTS), run
-    chunk = await load_chunk(house.tables, run, 0)
+    chunk = await load_chunk(house.context.tables, run, 0)
     assert chunk is not None
     await house.close()
     return {**taken, "parts": chunk.part + 1}

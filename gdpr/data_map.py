@@ -299,7 +299,7 @@ DATA_MAP: tuple[Stored, ...] = (
         "58 days, at most 60",
         "the customer's webhook",
         Category.ID,
-        _plain("Kind", "Sync", "Run", "Reason", "At", "State", "Attempts", "Problem", "SentAt", "Next*"),
+        _plain("Kind", "Sync", "Run", "Reason", "Request", "At", "State", "Attempts", "Problem", "SentAt", "Next*"),
     ),
     Stored(
         names.DEPARTURES,

@@ -18,6 +18,7 @@ from sync_core.engine.context import WORKING_TIME, Context
 from sync_core.engine.work import OutOfTimeError
 from sync_core.errors import ConflictError, InputError, LostPagesError, NotFoundError, ParkedError
 from sync_core.messages import PrivacyStep
+from sync_core.notices import Kind, Notice
 from sync_core.state.sources import FILE, PUSH, SourceStore
 from sync_core.state.suppressions import lift
 
@@ -140,6 +141,8 @@ async def look_after_requests(context: Context, tenant: str) -> None:
             subject = f"request/{request.request}"
             once = f"due|{request.request}|{request.due_at.isoformat()}"
             await record(context, tenant, actor=SYSTEM, action="request.due_soon", subject=subject, once=once)
+            notice = f"due-{request.request}-{request.due_at:%Y%m%d}"
+            await context.notify(Notice(tenant, notice, Kind.REQUEST_DUE, request=request.request))
             request.warned = True
             try:
                 await save_request(context, request)

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     RUN_FAILED = "run.failed"
     RUN_HELD = "run.held"
     CONSENT_LOST = "consent.lost"
+    REQUEST_DUE = "request.due_soon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Notice:
     sync: str = ""
     run: str = ""
     reason: str = ""
+    request: str = ""
 
 
 KINDS = {

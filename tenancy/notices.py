@@ -44,6 +44,7 @@ async def note(context: Context, notice: Notice) -> None:
         "Sync": notice.sync,
         "Run": notice.run,
         "Reason": notice.reason,
+        "Request": notice.request,
         "At": context.now(),
         "State": State.PENDING,
         "Attempts": 0,
@@ -111,6 +112,6 @@ def _body(stored: Entity) -> bytes:
         "type": Kind(str(stored.values["Kind"])),
         "time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "tenant": stored.partition,
-        **{name.lower(): stored.values[name] for name in ("Sync", "Run", "Reason") if stored.values.get(name)},
+        **{name.lower(): stored.values[name] for name in ("Sync", "Run", "Reason", "Request") if stored.values.get(name)},
     }
     return orjson.dumps(told)

@@ -15,6 +15,8 @@ from gdpr.erasure import OWN_ACTS
 from gdpr.privacy_queue import look_after_requests
 from sync_core.definition import TenantSettings
 from sync_core.engine.admin import change_settings
+from sync_core.notices import Kind as NoticeKind
+from sync_core.notices import Notice
 from sync_core.ports import Remove
 from sync_core.state.names import AUDIT
 from tests.api.bodies import NOBODY
@@ -154,12 +156,37 @@ async def test_a_request_under_the_same_idempotency_key_is_made_once(officer: Cl
     assert len((await officer("GET", "privacy/requests")).json["items"]) == 1
 
 
-async def test_a_request_is_warned_of_before_it_is_due(officer: Client, world: World) -> None:
-    await officer("POST", "privacy/requests", {"kind": "erasure", "emails": [ANNA]})
-    for days in (20, 5, 1):
+async def test_a_request_is_warned_of_before_it_is_due_and_again_when_extended(officer: Client, world: World) -> None:
+    request = (await officer("POST", "privacy/requests", {"kind": "erasure", "emails": [ANNA]})).json["request"]
+    done = (await officer("POST", "privacy/requests", {"kind": "rectification", "emails": [ANNA]})).json["request"]
+    await officer("POST", f"privacy/requests/{done}/finish")
+    told: list[Notice] = []
+
+    async def notify(notice: Notice) -> None:
+        told.append(notice)
+
+    context = replace(world.context, notify=notify)
+
+    async def warnings(*, days: int) -> int:
         world.clock.advance(timedelta(days=days))
-        await look_after_requests(world.context, TENANT)
-    assert (await actions(officer)).count("request.due_soon") == 1
+        await look_after_requests(context, TENANT)
+        assert (await actions(officer)).count("request.due_soon") == len(told)
+        return len(told)
+
+    assert [await warnings(days=days) for days in (20, 2, 2, 1)] == [0, 0, 1, 1]
+    assert (await officer("POST", f"privacy/requests/{request}/extend", {"reason": "Many mailboxes"})).status == 200
+    assert [await warnings(days=days) for days in (1, 50, 10, 1)] == [1, 1, 2, 2]
+    assert {(notice.kind, notice.request) for notice in told} == {(NoticeKind.REQUEST_DUE, request)}
+    assert len({notice.notice for notice in told}) == 2
+    world.clock.advance(timedelta(days=30))
+    late = await officer("POST", f"privacy/requests/{request}/extend", {"reason": "Later still"})
+    assert "once" in late.json["errors"][0]["detail"]
+
+
+async def test_a_request_that_is_due_is_not_extended(officer: Client, world: World) -> None:
+    request = (await officer("POST", "privacy/requests", {"kind": "erasure", "emails": [ANNA]})).json["request"]
+    world.clock.advance(timedelta(days=31))
+    assert (await officer("POST", f"privacy/requests/{request}/extend", {"reason": "Too late"})).status == 400
 
 
 async def test_the_trail_is_verified_and_exported(officer: Client, world: World) -> None:

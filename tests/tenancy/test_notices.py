@@ -134,6 +134,13 @@ async def test_only_what_was_asked_for_is_told() -> None:
     assert len(told(site)) == 1
 
 
+async def test_a_privacy_request_that_is_due_soon_is_told_by_its_id(listening: Listening) -> None:
+    await notices.note(listening.world.context, Notice(TENANT, "due-r1-20261202", Kind.REQUEST_DUE, request="r1"))
+    await listening.settle()
+    [one] = told(listening)
+    assert (one["type"], one["request"], one["id"]) == ("request.due_soon", "r1", "due-r1-20261202")
+
+
 async def test_what_is_told_twice_is_sent_once(listening: Listening) -> None:
     notice = Notice(TENANT, "one", Kind.RUN_HELD)
     await notices.note(listening.world.context, notice)

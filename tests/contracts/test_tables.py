@@ -23,13 +23,15 @@ AT = datetime(2026, 11, 22, 8, 30, 15, 123456, tzinfo=UTC)
 
 
 @pytest.fixture(params=["memory", "azure", "scratch"])
-async def tables(request: pytest.FixtureRequest) -> AsyncIterator[Tables]:
+async def tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Tables]:
+    """Each with pages of 200 rows, so that few rows make several."""
     if request.param == "memory":
-        yield MemoryTables()
+        yield MemoryTables(page_size=200)
         return
     if request.param == "scratch":
-        yield Scratch(MemoryTables())
+        yield Scratch(MemoryTables(page_size=200))
         return
+    monkeypatch.setattr("cloud.tables.PAGE_SIZE", 200)
     azurite: Azurite = request.getfixturevalue("azurite")
     adapter = AzureTables(connection_string=azurite.connection_string)
     yield adapter
@@ -166,21 +168,21 @@ async def test_select_brings_only_what_was_asked_for(tables: Tables, table: str)
 
 
 async def test_more_than_one_page(tables: Tables, table: str) -> None:
-    for partition, count in [("p", 1250), ("q", 900)]:
+    for partition, count in [("p", 250), ("q", 180)]:
         for group in grouped(Put(f"{n:05d}", {"N": n}) for n in range(count)):
             await tables.commit(table, partition, group)
-    assert await rows(tables.query(table, "p")) == [f"{n:05d}" for n in range(1250)]
-    assert await rows(tables.query(table, "p", where=Compare("N", "ge", 1245))) == [f"{n:05d}" for n in range(1245, 1250)]
+    assert await rows(tables.query(table, "p")) == [f"{n:05d}" for n in range(250)]
+    assert await rows(tables.query(table, "p", where=Compare("N", "ge", 245))) == [f"{n:05d}" for n in range(245, 250)]
     everything = [(entity.partition, entity.row) async for entity in tables.scan(table, select=())]
-    assert everything == [("p", f"{n:05d}") for n in range(1250)] + [("q", f"{n:05d}") for n in range(900)]
-    assert len(await rows(tables.scan(table, limit=1100))) == 1100
+    assert everything == [("p", f"{n:05d}") for n in range(250)] + [("q", f"{n:05d}") for n in range(180)]
+    assert len(await rows(tables.scan(table, limit=220))) == 220
     seen = []
     async for entity in tables.query(table, "p"):  # deleting behind oneself is how purges work
         seen.append(entity.row)
-        if len(seen) % 100 == 0:
-            await tables.commit(table, "p", [Remove(row) for row in seen[-100:]])
-    assert len(seen) == 1250
-    assert len(await rows(tables.query(table, "p"))) == 50
+        if len(seen) % 20 == 0:
+            await tables.commit(table, "p", [Remove(row) for row in seen[-20:]])
+    assert len(seen) == 250
+    assert len(await rows(tables.query(table, "p"))) == 10
 
 
 async def test_scans_are_bounded_by_partition(tables: Tables, table: str) -> None:

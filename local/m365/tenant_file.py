@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from local.m365 import contacts_api, schema
-from local.m365.calendars import calendars_api, events_api, store
+from local.m365.calendars import calendars_api, events, events_api
 from local.m365.mailbox import MailboxState
 from local.m365.tenant import ALL_PERMISSIONS
 from local.m365.wire import GraphError
@@ -237,7 +237,7 @@ def _check(kind: str, values: dict[str, Any]) -> None:
             case "calendar":
                 calendars_api.calendar_values(values)
             case "event":
-                store.check_times(events_api.event_values(values)[0])
+                events.check_times(events_api.event_values(values)[0])
             case _:
                 schema.check_body(kind, values)
     except GraphError as error:

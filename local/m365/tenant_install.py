@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid5
 
+from local.m365.calendars.events import Calendar
 from local.m365.calendars.events_api import event_values
-from local.m365.calendars.store import Calendar, Calendars
+from local.m365.calendars.store import Calendars
 from local.m365.contacts_api import contact_values
 from local.m365.entra.apps import Automation, Redirects
 from local.m365.mailbox import Folder, Mailbox

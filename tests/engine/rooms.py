@@ -7,7 +7,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from local.m365.calendars import zones
-from local.m365.calendars.store import Calendar, Calendars, Event, Shown
+from local.m365.calendars.events import Calendar, Event, Shown
+from local.m365.calendars.store import Calendars
 from local.m365.tenant import Tenant
 from sync_core import marks
 from tests.engine.world import INSTALLATION, World

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from local.m365.calendars.store import Shown
+from local.m365.calendars.events import Shown
 from local.m365.faults import FaultKind
 from tests.engine import oracle
 from tests.engine.calendar_machine.admins import RULES, TRAITS, Admins

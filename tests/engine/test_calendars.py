@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.m365.calendars.store import Shown
+from local.m365.calendars.events import Shown
 from sync_core.definition import SyncDefinition, parse
 from sync_core.engine import admin
 from sync_core.engine.exit import Exit, Left, leave_mailbox

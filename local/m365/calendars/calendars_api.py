@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.m365 import odata, schema
-from local.m365.calendars.store import Calendar
+from local.m365.calendars.events import Calendar
 from local.m365.call import Call
 from local.m365.outlook import chosen, context, extended_values, page
 from local.m365.wire import GraphError, Reply

@@ -15,7 +15,8 @@ from typing import Any
 from local.m365 import odata, schema
 from local.m365.calendars import zones
 from local.m365.calendars.calendars_api import show_calendar
-from local.m365.calendars.store import Calendar, Calendars, Shown, not_found
+from local.m365.calendars.events import Calendar, Shown, not_found
+from local.m365.calendars.store import Calendars
 from local.m365.call import Call
 from local.m365.outlook import LARGEST_PAGE, PAGE, chosen, context, extended_values, page
 from local.m365.wire import GraphError, Reply

@@ -13,8 +13,9 @@ import orjson
 
 from local.m365 import delta, odata
 from local.m365.calendars import zones
+from local.m365.calendars.events import Calendar, Event, Shown
 from local.m365.calendars.events_api import calendar_at, calendars, check_window, page_size, show
-from local.m365.calendars.store import Calendar, Calendars, Event, Shown
+from local.m365.calendars.store import Calendars
 from local.m365.call import Call
 from local.m365.outlook_delta import resume, tell
 from local.m365.wire import GraphError, Reply

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from local.m365.calendars.store import Calendar
+from local.m365.calendars.events import Calendar
 from local.m365.contacts_api import show
 from local.m365.control.calendars import CalendarAct, act_on_calendars
 from local.m365.control.contacts import ContactAct, act_on_contacts

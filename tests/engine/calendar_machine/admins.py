@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from local.m365.calendars.store import Shown
+from local.m365.calendars.events import Shown
 from local.m365.faults import FaultKind
 from sync_core.engine import admin, runs, schedule
 from sync_core.engine.preview import Page, preview

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from local.m365.calendars import zones
-from local.m365.calendars.store import Calendar, Calendars, Event, Shown
+from local.m365.calendars.events import Calendar, Event, Shown
+from local.m365.calendars.store import Calendars
 from local.m365.wire import GraphError
 from tests.engine.calendar_machine.deeds import FIRED, deed
 from tests.engine.calendar_machine.oracle import AHEAD, BACK

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from local.m365.calendars import zones
-from local.m365.calendars.store import Calendar, Calendars, Shown
+from local.m365.calendars.events import Calendar, Shown
+from local.m365.calendars.store import Calendars
 from tests.engine.rooms import window
 
 BACK, AHEAD = 4, 16

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 
 from local.m365.calendars import zones
-from local.m365.calendars.store import Calendar, Event, Shown
+from local.m365.calendars.events import Calendar, Event, Shown
 from sync_core import marks
 from tests.engine.calendar_machine.bookings import Bookings
 from tests.engine.calendar_machine.deeds import deed

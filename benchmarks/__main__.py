@@ -13,13 +13,29 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import api, budgets, calendars, engine, erasure, estimates, lists, mapping, report, results, scale, startup, width
+from benchmarks import (
+    api,
+    budgets,
+    calendars,
+    engine,
+    erasure,
+    estimates,
+    lists,
+    mapping,
+    report,
+    results,
+    scale,
+    snapshots,
+    startup,
+    width,
+)
 from benchmarks.progress import Step
 
 PROGRAMS: dict[str, Callable[[Step], dict[str, Any]]] = {
     "startup": startup.measure,
     "mapping": mapping.measure,
     "lists": lists.measure,
+    "snapshots": snapshots.measure,
     "engine": engine.measure,
     "width": width.measure,
     "budgets": budgets.measure,

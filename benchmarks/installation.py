@@ -105,6 +105,10 @@ class Installation(Generic[Store]):
     async def connect(self, tenant: str = TENANT, **definition: Any) -> None:
         """Connect a tenant and define a sync that runs on request only."""
         await admin.connect_tenant(self.context, tenant, TenantSettings(default_country="DE"))
+        await self.define(tenant, **definition)
+
+    async def define(self, tenant: str = TENANT, **definition: Any) -> None:
+        """Define the sync, or change its definition."""
         values = {"name": "People", "folder": "Colleagues", "schedule": {"kind": "manual"}, **definition}
         await admin.define_sync(self.context, tenant, SYNC, SyncDefinition.model_validate(values))
 

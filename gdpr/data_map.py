@@ -309,7 +309,7 @@ DATA_MAP: tuple[Stored, ...] = (
         "until the tenant is erased",
         NOBODY,
         Category.ID,
-        {"By": Category.ACTOR, **_plain("At", "Remove")},
+        {"By": Category.ACTOR, **_plain("At", "Remove", "Erasing")},
     ),
     Stored(
         names.PARTNERS,

@@ -66,7 +66,7 @@ async def clean_mailboxes(task: Task) -> None:
             busy = await _serve(task, sync, [row for row in rows if row is not None])
             request.subject.busy += [(sync_id, mailbox) for mailbox in busy]
     if request.subject.busy:
-        raise WaitError(_BUSY_DELAY)
+        raise WaitError(min(_BUSY_DELAY, task.context.lease.total_seconds()))
 
 
 async def _serve(task: Task, sync: Sync, group: Sequence[Replica]) -> list[str]:

@@ -63,7 +63,7 @@ async def departure(context: Context, tenant: str) -> Departure:
         raise NotFoundError("the tenant is not being disconnected")
     remove, at = bool(stored.values["Remove"]), stored.values["At"]
     assert isinstance(at, datetime)
-    left = [sync async for sync in _left(context, tenant, remove=remove)]
+    left = [] if stored.values.get("Erasing") else [sync async for sync in _left(context, tenant, remove=remove)]
     step = Step.ERASING if not left else Step.REMOVING if remove else Step.STOPPING
     return Departure(str(stored.values["By"]), at, remove, step, len(left))
 
@@ -73,8 +73,11 @@ async def go_on(tenancy: Callable[[], Tenancy], context: Context, message: messa
     stored = await context.tables.get(DEPARTURES, message.tenant, _ROW)
     if stored is None:
         return
+    if stored.values.get("Erasing"):  # a delivery before this one has destroyed its keys, and died: nothing opens any more
+        await _erase(tenancy, context, message.tenant)
+        return
     remove = bool(stored.values["Remove"])
-    with suppress(NotFoundError):  # a delivery before this one has erased it, and died
+    with suppress(NotFoundError):
         if not remove:
             await _stop(context, message.tenant)
         left = [sync async for sync in _left(context, message.tenant, remove=remove)]
@@ -86,9 +89,14 @@ async def go_on(tenancy: Callable[[], Tenancy], context: Context, message: messa
             await _send(context, message.tenant, message.attempt + 1)
             return
         await _stop(context, message.tenant)
-    await tenancy().erase(message.tenant)
-    await context.tables.commit(DEPARTURES, message.tenant, [Remove(_ROW)])
-    log.info("tenant %s was disconnected", message.tenant)
+    await context.tables.commit(DEPARTURES, message.tenant, [Put(_ROW, {**stored.values, "Erasing": True})])
+    await _erase(tenancy, context, message.tenant)
+
+
+async def _erase(tenancy: Callable[[], Tenancy], context: Context, tenant: str) -> None:
+    await tenancy().erase(tenant)
+    await context.tables.commit(DEPARTURES, tenant, [Remove(_ROW)])
+    log.info("tenant %s was disconnected", tenant)
 
 
 async def _left(context: Context, tenant: str, *, remove: bool) -> AsyncIterator[Sync]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,11 +16,12 @@ from gdpr import privacy_queue
 from gdpr import purge as gdpr_purge
 from gdpr.encryption import TenantKeyring
 from gdpr.retention import purge_caches
+from gdpr.sealed_tables import SealedTables
 from local.clock import VirtualClock
 from local.m365.service import Microsoft365
 from local.m365.tenant import App, Tenant
 from local.m365.transport import Microsoft365Transport
-from local.memory import Delivery, MemoryBlobs, MemoryQueues, MemoryTables
+from local.memory import Delivery, Hook, MemoryBlobs, MemoryQueues, MemoryTables
 from sync_core import marks, messages
 from sync_core.definition import SyncDefinition, TenantSettings
 from sync_core.engine import admin, chunk, closing, poison, runs, schedule, start
@@ -58,6 +60,28 @@ class OneSecret:
         return [SECRET]
 
 
+class SealedMemory(SealedTables):
+    """Tables in memory as the app has them, sealed where theirs are. What is stored is `beneath`, and so are hook and counts."""
+
+    def __init__(self) -> None:
+        self.stored = MemoryTables()
+        super().__init__(self.stored, TenantKeyring(self.stored, OneSecret()))
+
+    @property
+    def hook(self) -> Hook:
+        """See MemoryTables."""
+        return self.stored.hook
+
+    @hook.setter
+    def hook(self, hook: Hook) -> None:
+        self.stored.hook = hook
+
+    @property
+    def transactions(self) -> Counter[tuple[str, str]]:
+        """See MemoryTables."""
+        return self.stored.transactions
+
+
 class World:
     """One tenant, one installation."""
 
@@ -73,7 +97,7 @@ class World:
         self.permanent_delete = permanent_delete
         self.clock: VirtualClock = beside.clock if beside else VirtualClock(START)
         self.cloud: Microsoft365 = beside.cloud if beside else Microsoft365(self.clock)
-        self.tables = MemoryTables()
+        self.tables = SealedMemory()
         self.queues = MemoryQueues(self.clock)
         self.blobs = MemoryBlobs()
         if TENANT in self.cloud.tenants:
@@ -93,8 +117,9 @@ class World:
         async def purge(tenant: str, sync: str | None) -> None:
             await purge_caches(self.tables, tenant, sync)
 
+        keyring = TenantKeyring(self.tables.stored, secrets)
         return Context(
-            tables=self.tables,
+            tables=SealedTables(self.tables.stored, keyring),
             queues=self.queues,
             blobs=self.blobs,
             graph=Graph(
@@ -106,7 +131,7 @@ class World:
                 permanent_delete=self.permanent_delete,
                 transport=self.network(),
             ),
-            keyring=TenantKeyring(self.tables, secrets),
+            keyring=keyring,
             clock=self.clock,
             installation=installation,
             lease=timedelta(seconds=lease),

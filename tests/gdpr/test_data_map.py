@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from gdpr.audit_trail import prune, record
 from gdpr.data_map import DATA_MAP, Category, stored_in, unknown
 from gdpr.documents import PAGES
 from gdpr.requests import RequestKind
-from gdpr.sealed_tables import SEALED, SealedTables
+from gdpr.sealed_tables import SEALED
 from sync_core.choices import Choice
 from sync_core.engine import poison, runs, uploads
 from sync_core.hiding import CardField
@@ -30,8 +29,6 @@ TABLES = {value for name, value in vars(names).items() if name.isupper() and isi
 async def full_world() -> World:
     """A world with a row in every table: runs, an upload, refusals, requests, a poisoned message."""
     world = World()
-    keyring = world.context.keyring
-    world.context = replace(world.context, tables=SealedTables(world.tables, keyring))
     anna, ben = world.hire("Anna Berg"), world.hire("Ben Ohm")
     await world.connect({"on_user_delete": "respect", "sources": [{"kind": "directory"}, {"kind": "file", "id": "guests"}]})
     csv = b"Display name,E-mail address\nGuest One,guest.one@elsewhere.example\n"
@@ -53,7 +50,7 @@ async def full_world() -> World:
 
 
 async def rows(world: World) -> dict[str, list[dict[str, object]]]:
-    return {table: [dict(entity.values) async for entity in world.tables.scan(table)] for table in TABLES}
+    return {table: [dict(entity.values) async for entity in world.tables.stored.scan(table)] for table in TABLES}
 
 
 async def test_every_stored_property_is_in_the_map() -> None:

@@ -41,7 +41,7 @@ class Clockwork:
 async def running_world() -> World:
     world = World()
     keyring = TenantKeyring(world.tables, OneSecret(), monotonic=Clockwork(world))
-    world.context = replace(world.context, keyring=keyring, tables=SealedTables(world.tables, keyring))
+    world.context = replace(world.context, keyring=keyring, tables=SealedTables(world.tables.stored, keyring))
     for number in range(5):
         world.hire(f"Person Number{number}")
     await world.connect()

@@ -84,12 +84,12 @@ def settings(graph: str, storage: str, secrets: Path, **more: str) -> dict[str, 
     }
 
 
-def until(found: Callable[[], object], what: str, *, seconds: float = 60) -> None:
+def until(found: Callable[[], object], what: str, *, seconds: float = 60, every: float = 0.01) -> None:
     """Wait until `found` says yes."""
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline, f"{what}: not after {seconds:g} s"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 class Host:
@@ -162,16 +162,16 @@ class Machine:
         self._host_json.write_text(json.dumps(host_json or json.loads((ROOT / "host.json").read_text())))
         self._arguments = ["--port=0", f"--settings={settings_file}", f"--host-json={self._host_json}"]
         url = cloud.expect(r"stand-in at (http://\S+?)/v1\.0")[1]
-        self._environment = settings(url, self.azurite.connection_string, folder / "secrets.json", ROLLCALL_LEASE_SECONDS="5")
+        self.environment = settings(url, self.azurite.connection_string, folder / "secrets.json", ROLLCALL_LEASE_SECONDS="5")
         self._control = stack.enter_context(httpx.Client(base_url=f"{url}/control/", trust_env=False, timeout=30))
-        asyncio.run(connect(self._environment, TENANT, default_country="DE"))
+        asyncio.run(connect(self.environment, TENANT, default_country="DE"))
         self._token = str(self.control("POST", "token", {"tenant": TENANT, "client": ROBOT})["token"])
         self._stack = stack
 
     def host(self) -> Host:
         """One more functions host. Messages of a dead one come again when the claims of its worker have run out."""
         command = [sys.executable, "-m", "local.host", "--lease=6", *self._arguments]
-        child = self._stack.enter_context(Child(command, cwd=ROOT, env=self._environment))
+        child = self._stack.enter_context(Child(command, cwd=ROOT, env=self.environment))
         return self._stack.enter_context(Host(child, self._token))
 
     def control(self, method: str, path: str, body: object = None) -> Any:

@@ -155,6 +155,30 @@ async def test_a_death_anywhere_is_gone_on_from(remove: bool) -> None:
     assert all(site.ours(person) == (0 if remove else 6) for person in people)
 
 
+async def test_a_death_right_after_the_keys_were_destroyed_is_gone_on_from() -> None:
+    """Nothing of the tenant opens any more then, nor does what says how far it has got."""
+    site = Leaving()
+    await site.settled()
+    stored = site.world.tables.stored
+    deaths: list[str] = []
+
+    async def die(when: str, operation: str, target: str) -> None:
+        if (when, operation, target) != ("after", "commit", names.TENANTS) or deaths:
+            return
+        if await stored.get(names.TENANTS, TENANT, "keys") is None:
+            site.world.context.keyring.forget(TENANT)  # type: ignore[attr-defined] # the next process has none
+            deaths.append(target)
+            raise DeathError
+
+    await leaving.leave(site.world.context, TENANT, by=ADMIN, remove=False)
+    stored.hook = die
+    await site.settle(dying=DeathError, most=1)
+    assert deaths
+    assert (await leaving.departure(site.world.context, TENANT)).step == "erasing"
+    await site.settle(dying=DeathError)
+    assert await site.rows() == {}
+
+
 async def _calm(when: str, operation: str, target: str) -> None:
     return None
 

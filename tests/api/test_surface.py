@@ -50,7 +50,7 @@ async def boss(admin: Client) -> Client:
 async def everything(world: World, table_of: str) -> dict[tuple[str, str, str], Any]:
     """Every row of a tenant."""
     found = {}
-    for table in list(world.tables._tables):
+    for table in list(world.tables.stored._tables):
         async for row in world.tables.scan(table):
             if table_of in (row.partition, row.partition.partition(":")[0]):
                 found[table, row.partition, row.row] = row.etag

@@ -65,7 +65,7 @@ class SealedMemory(SealedTables):
 
     def __init__(self) -> None:
         self.stored = MemoryTables()
-        super().__init__(self.stored, TenantKeyring(self.stored, OneSecret()))
+        super().__init__(self.stored, TenantKeyring(self.stored, OneSecret(), max_age=0))  # a rotation is seen at once
 
     @property
     def hook(self) -> Hook:

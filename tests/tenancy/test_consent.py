@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gdpr.retention import purge_expired
-from local.memory import MemoryTables
 from sync_core.definition import TenantSettings
 from sync_core.engine import admin
 from sync_core.errors import InputError, NotFoundError, Reason
@@ -258,7 +257,6 @@ async def test_a_death_anywhere_leaves_what_a_second_consent_completes() -> None
                 if left[0] == 0:
                     raise DeathError
 
-        assert isinstance(site.world.tables, MemoryTables)
         site.world.tables.hook = die
         try:
             await connection.finish(site.tenancy, TENANT, ADMIN, granted(state))

@@ -270,7 +270,7 @@ DATA_MAP: tuple[Stored, ...] = (
         {
             "Sealed": Category.REQUEST,
             **_plain("Kind", "State", "RequestedAt", "DueAt", "Extended", "Warned", "Step", "Rounds", "Epoch", "Counts"),
-            **_plain("Receipt", "ReceiptHash", "Parts", "ExpiresAt", "StartedAt", "EndedAt", "Request"),
+            **_plain("Receipt", "ReceiptHash", "Parts", "ExpiresAt", "StartedAt", "EndedAt"),
         },
         frozenset({"Sealed"}),
     ),

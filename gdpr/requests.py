@@ -7,19 +7,17 @@ of its receipt. Every change is a conditional write.
 from __future__ import annotations
 
 import calendar
-import hmac
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from gdpr.audit_chain import Actor
 from sync_core.engine.context import Context
-from sync_core.errors import ConflictError, InputError, LostPagesError, NotFoundError
+from sync_core.errors import InputError, LostPagesError, NotFoundError
 from sync_core.ports import Entity, Insert, Replace, Row, Sealer
 from sync_core.state.names import REQUESTS
 from sync_core.state.runs import new_run_id
@@ -30,7 +28,6 @@ from sync_core.suppression import by_key, by_mail, by_phone
 MOST_IDENTIFIERS = 20
 WARN_BEFORE = timedelta(days=7)
 _EXTENSION_MONTHS = 2
-_TRIES = 8
 _SEALED = "Sealed"
 
 
@@ -137,34 +134,19 @@ def identifiers_of(*, object_ids: tuple[str, ...] = (), emails: tuple[str, ...] 
     return list(dict.fromkeys(found))
 
 
-async def make_request(
-    context: Context, tenant: str, kind: RequestKind, identifiers: list[str], *, by: Actor, key: str = ""
-) -> Request:
-    """Store a request, due in a month. With `key`, a name of the caller's, a repetition returns the first one."""
+async def make_request(context: Context, tenant: str, kind: RequestKind, identifiers: list[str], *, by: Actor) -> Request:
+    """Store a request, due in a month."""
     now = context.now()
-    marker = ""
-    if key:
-        digest = hmac.new(await context.keyring.audit_key(tenant), f"request|{by.home}|{by.id}|{key}".encode(), sha256)
-        marker = f"k:{digest.hexdigest()[:32]}"
-        known = await context.tables.get(REQUESTS, tenant, marker)
-        if known is not None:
-            return await load_request(context, tenant, str(known.values["Request"]))
     request = Request(tenant, new_run_id(now), kind, now, months_after(now, 1), by, Subject(identifiers))
     sealer = (await context.keyring.keys(tenant)).sealer
-    writes = [Insert(request.request, _encode(request, sealer))]
-    if marker:
-        writes.append(Insert(marker, {"Request": request.request, "RequestedAt": now}))
-    try:
-        request.etag = (await context.tables.commit(REQUESTS, tenant, writes))[0]
-    except ConflictError:
-        return await make_request(context, tenant, kind, identifiers, by=by, key=key)
+    (request.etag,) = await context.tables.commit(REQUESTS, tenant, [Insert(request.request, _encode(request, sealer))])
     return request
 
 
 async def load_request(context: Context, tenant: str, request: str) -> Request:
     """The request. Raises NotFoundError."""
     entity = await context.tables.get(REQUESTS, tenant, request)
-    if entity is None or entity.row.startswith("k:"):
+    if entity is None:
         raise NotFoundError("this request does not exist")
     return _decode(entity, (await context.keyring.keys(tenant)).sealer)
 
@@ -179,7 +161,7 @@ async def save_request(context: Context, request: Request) -> None:
 async def newest_requests(context: Context, tenant: str) -> AsyncIterator[Request]:
     """A tenant's requests, the newest first."""
     sealer = (await context.keyring.keys(tenant)).sealer
-    async for entity in context.tables.query(REQUESTS, tenant, end="k:"):
+    async for entity in context.tables.query(REQUESTS, tenant):
         yield _decode(entity, sealer)
 
 

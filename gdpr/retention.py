@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from sync_core.ports import AllOf, AnyOf, Compare, Condition, Entity, Remove, Tables
+from sync_core.ports import Compare, Condition, Entity, Remove, Tables
 from sync_core.state.names import (
     ANSWERS,
     AUDIT,
@@ -94,9 +94,7 @@ async def purge_expired(tables: Tables, tenant: str, now: datetime, *, keep_runs
 
 async def purge_requests(tables: Tables, tenant: str, before: datetime) -> int:
     """Delete the privacy requests that ended before."""
-    old: Condition = AnyOf(
-        (Compare(ENDED_AT, "le", before), AllOf((Compare("Request", "gt", ""), Compare("RequestedAt", "le", before))))
-    )
+    old: Condition = Compare(ENDED_AT, "le", before)
     return await delete_rows(tables, REQUESTS, tables.query(REQUESTS, tenant, where=old, select=()))
 
 

@@ -154,6 +154,11 @@ async def test_a_request_under_the_same_idempotency_key_is_made_once(officer: Cl
     again = await officer("POST", "privacy/requests", body, Idempotency_Key="one")
     assert first.json["request"] == again.json["request"]
     assert len((await officer("GET", "privacy/requests")).json["items"]) == 1
+    other = await officer("POST", "privacy/requests", {**body, "kind": "erasure"}, Idempotency_Key="one")
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
+    anna = replace(officer, roles=(), object_id=TENANT)
+    mine = [await anna("POST", "me/privacy/requests", {"kind": "export"}, Idempotency_Key="one") for _ in range(2)]
+    assert mine[0].json["request"] == mine[1].json["request"] != first.json["request"]
 
 
 async def test_a_request_is_warned_of_before_it_is_due_and_again_when_extended(officer: Client, world: World) -> None:

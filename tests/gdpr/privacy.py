@@ -16,10 +16,10 @@ from tests.engine.world import TENANT, World
 OFFICER = Actor("user", "99999999-aaaa-4aaa-8aaa-111111111111", TENANT)
 
 
-async def asked(world: World, kind: RequestKind, *emails: str, ids: tuple[str, ...] = (), key: str = "") -> Request:
+async def asked(world: World, kind: RequestKind, *emails: str, ids: tuple[str, ...] = ()) -> Request:
     """A request for whoever has these addresses or ids, confirmed and sent to the queue."""
     identifiers = identifiers_of(object_ids=ids, emails=emails)
-    request = await make_request(world.context, TENANT, kind, identifiers, by=OFFICER, key=key)
+    request = await make_request(world.context, TENANT, kind, identifiers, by=OFFICER)
     matches = await find_people(world.context, TENANT, identifiers)
     request = await confirm(world.context, TENANT, request.request, by=OFFICER, keys=list(matches))
     await start_request(world.context, request)

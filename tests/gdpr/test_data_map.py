@@ -43,7 +43,7 @@ async def full_world() -> World:
     await world.settle()
     await poison.bury(world.context, SYNC_START, b"{}")
     await done(world, await asked(world, RequestKind.EXPORT, "guest.one@elsewhere.example"))
-    await done(world, await asked(world, RequestKind.OBJECTION, "guest.one@elsewhere.example", key="key"))
+    await done(world, await asked(world, RequestKind.OBJECTION, "guest.one@elsewhere.example"))
     await record(world.context, TENANT, actor=SYSTEM, action="sync.replaced", once="once")
     await prune(world.context, TENANT, before=world.clock.now())
     return world

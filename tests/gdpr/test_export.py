@@ -20,11 +20,12 @@ from gdpr.data_map import DATA_MAP
 from gdpr.privacy_queue import take_steps
 from gdpr.purge import purge_tenant
 from gdpr.requests import Request, RequestKind, RequestState, load_request
+from sync_core.choices import Choice
 from sync_core.errors import InputError, LostPagesError, NotFoundError, TransientError
 from sync_core.hiding import CardField
 from sync_core.messages import PrivacyStep, PurgeTenant
-from sync_core.state.choices import save_hidden
-from tests.engine.world import TENANT, World
+from sync_core.state.choices import save_choice, save_hidden
+from tests.engine.world import SYNC, TENANT, World
 from tests.gdpr.privacy import OFFICER, asked, done, everywhere, fetch_export
 
 ANNA = "anna.berg@example.com"
@@ -62,6 +63,8 @@ async def world_with_people() -> tuple[World, str]:
 
 async def test_an_export_of_a_person_holds_what_tables_and_mailboxes_hold() -> None:
     world, anna = await world_with_people()
+    await save_hidden(world.tables, TENANT, anna, [CardField.PHOTO])
+    await save_choice(world.tables, TENANT, SYNC, anna, Choice.PAUSED)
     request = await done(world, await asked(world, RequestKind.EXPORT, ANNA))
     assert request.state is RequestState.DONE
     files = await fetched(world, request)
@@ -76,6 +79,7 @@ async def test_an_export_of_a_person_holds_what_tables_and_mailboxes_hold() -> N
     ]
     assert [own["contacts"] for own in holds["ownMailbox"]] == [len(list(world.tenant.live_contacts(anna)))]
     assert len(lines_of(files, "runs.jsonl")) == 1
+    assert holds["choices"] == [{"user": anna, "sync": SYNC, "choice": "paused"}, {"user": anna, "hides": ["photo"]}]
     assert b"Ben" not in b"".join(files.values())
     [line] = csv.DictReader(io.StringIO(files["contacts.csv"].decode("utf-8-sig")))
     assert (line["displayName"], line["mobilePhone"]) == ("Anna Berg", "+49 151 23456789")

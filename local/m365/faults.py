@@ -12,6 +12,10 @@ from random import Random
 from typing import Literal, Protocol
 
 from local.m365.delta import Expiry
+from local.m365.limits import throttled
+from local.m365.wire import ConnectionDropped, GraphError
+
+_CODES = {500: "InternalServerError", 503: "ServiceUnavailable", 504: "GatewayTimeout", 507: "ErrorQuotaExceeded"}
 
 
 class FaultKind(StrEnum):
@@ -92,6 +96,19 @@ class Fault:
             and (not self.path or re.search(self.path, subject.path) is not None)
             and (self.predicate is None or self.predicate(subject))
         )
+
+    def refusal(self) -> Exception:
+        """What a request that is refused by this fault gets for an answer."""
+        if self.kind is FaultKind.DROPPED:
+            return ConnectionDropped(executed=False)
+        if self.kind is FaultKind.THROTTLED:
+            error = throttled("Application is over its MailboxConcurrency limit.", self.retry_after or 0)
+            if self.retry_after is None:
+                error.headers.clear()
+            return error
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        code = self.code or _CODES.get(self.status, "UnknownError")
+        return GraphError(self.status, code, "The service is not available.", headers)
 
 
 class Faults:

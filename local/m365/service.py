@@ -17,9 +17,10 @@ from local.m365.call import Call, Caller
 from local.m365.counters import Counters
 from local.m365.delta import Expiry
 from local.m365.entra.service import Entra
-from local.m365.faults import Fault, FaultKind, Faults
-from local.m365.limits import DirectoryLimits, MailboxLimits, resource_units, throttled
-from local.m365.mailbox import Mailbox, MailboxState, not_found
+from local.m365.faults import FaultKind, Faults
+from local.m365.limits import DirectoryLimits, MailboxLimits, resource_units, uploaded
+from local.m365.mailbox import not_found
+from local.m365.mailbox_states import check_state
 from local.m365.routes import Route
 from local.m365.tenant import App, Tenant
 from local.m365.tokens import TokenChecker
@@ -31,7 +32,6 @@ _REFUSING = frozenset({FaultKind.THROTTLED, FaultKind.ERROR, FaultKind.DROPPED, 
 _HIDING = frozenset({FaultKind.LOST})
 _DELETING = frozenset({FaultKind.DELETE_NOT_FOUND})
 _GATEWAY_TIMEOUT = GraphError(504, "GatewayTimeout", "The request timed out.")
-_CODES = {500: "InternalServerError", 503: "ServiceUnavailable", 504: "GatewayTimeout", 507: "ErrorQuotaExceeded"}
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class Microsoft365:
             await self.clock.sleep(wait)
         struck = self.faults.strike(_REFUSING, whole, whole_batch=True)
         if struck is not None and struck.kind is not FaultKind.LATE:
-            raise self._refusal(struck)
+            raise struck.refusal()
         if struck is not None:
             for item in batch.read(request.body):
                 self._postpone_item(item, tenant, caller, request.base, struck.delay)
@@ -269,7 +269,7 @@ class Microsoft365:
             settings = self.settings
             limits = MailboxLimits(settings.concurrency, settings.requests_per_window, settings.upload_per_window)
             call.tenant.mailbox_limits[key] = limits
-        limits.enter(self.now(), self.settings.concurrency_retry_after, _uploaded(call))
+        limits.enter(self.now(), self.settings.concurrency_retry_after, uploaded(call.method, call.body))
         width = self.counters.width(box.owner)
         width.turn(self.now(), 1)
         try:
@@ -299,7 +299,7 @@ class Microsoft365:
             if struck.kind is FaultKind.LATE:
                 self._postpone(call, route, struck.delay)
                 raise _GATEWAY_TIMEOUT
-            raise self._refusal(struck)
+            raise struck.refusal()
         reply = self._run(call, route)
         if lost := self.faults.strike(_HIDING, call):
             raise ConnectionDropped(executed=True) if lost.answer == "drop" else _GATEWAY_TIMEOUT
@@ -311,25 +311,11 @@ class Microsoft365:
         self._late.append((self.now() + timedelta(seconds=delay), next(self._numbers), call, route))
 
     @staticmethod
-    def _refusal(fault: Fault) -> Exception:
-        if fault.kind is FaultKind.DROPPED:
-            return ConnectionDropped(executed=False)
-        if fault.kind is FaultKind.THROTTLED:
-            error = throttled("Application is over its MailboxConcurrency limit.", fault.retry_after or 0)
-            if fault.retry_after is None:
-                error.headers.clear()
-            return error
-        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        return GraphError(
-            fault.status, fault.code or _CODES.get(fault.status, "UnknownError"), "The service is not available.", headers
-        )
-
-    @staticmethod
     def _run(call: Call, route: Route) -> Reply:
         """Carry a request out, at once. Errors become replies."""
         try:
             if call.mailbox is not None:
-                _check_state(call.mailbox, call.method, route)
+                check_state(call.mailbox, call.method, route)
             return route.handler(call)
         except GraphError as error:
             return error.reply()
@@ -359,34 +345,5 @@ def _body(request: Request) -> Any:
     return read_json(request.body) if request.body else None
 
 
-def _uploaded(call: Call) -> int:
-    """How many bytes a photo has, which a batch sends as base64. Everything else is small beside the limit of requests."""
-    body = call.body
-    if call.method != "PUT" or not isinstance(body, bytes | str):
-        return 0
-    return len(body) if isinstance(body, bytes) else len(body) * 3 // 4 - body.count("=")
-
-
 def _is_json(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-
-
-def _check_state(mailbox: Mailbox, method: str, route: Route) -> None:
-    """Refuse what the mailbox's state forbids (graph/errors, graph/resolve-auth-errors)."""
-    match mailbox.state:
-        case MailboxState.NONE | MailboxState.ON_PREMISES if route.profile:
-            return
-        case MailboxState.NONE:
-            message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise."
-            raise GraphError(404, "MailboxNotEnabledForRESTAPI", message)
-        case MailboxState.ON_PREMISES:
-            raise GraphError(404, "MailboxNotHostedInExchangeOnline", "The mailbox is not hosted in Exchange Online.")
-        case MailboxState.OUT_OF_SCOPE:
-            raise GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
-        case MailboxState.MOVING:
-            raise GraphError(
-                503, "ErrorMailboxMoveInProgress", "Mailbox move in progress. Try again later.", {"Retry-After": "300"}
-            )
-        case MailboxState.FULL:
-            if method in ("POST", "PATCH", "PUT") and not route.template.endswith("permanentdelete"):
-                raise GraphError(507, "ErrorQuotaExceeded", "The mailbox is full.")

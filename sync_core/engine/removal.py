@@ -47,8 +47,8 @@ async def release_replica(work: Work, replica: Replica) -> MailboxResult:
 async def release_elsewhere(work: Work, replica: Replica) -> None:
     """Take our marks off whatever lies outside the replica's folder; further folders of ours, at any depth, are removed.
 
-    A folder that the replica moves out of is left alone too: what is in it is ours. So is what lies in a folder that several
-    syncs shared, if its user took it back after they had all got another one.
+    A folder that the replica moves out of is left alone too: what is in it is ours. What is ours in a folder that several syncs
+    shared, and that its user took back after they had all got another one, is deleted.
     """
     installation, sync = work.context.installation, work.sync.sync
     homes = _homes(replica)
@@ -58,14 +58,14 @@ async def release_elsewhere(work: Work, replica: Replica) -> None:
         default = places.pop(0)
         if folders.DEFAULT not in homes:
             await _release_items(work, replica, default.folder_id)
+    marked = any(installed_by(folder.mark, installation) for folder in places if folder.folder_id not in homes)
+    there = await sharing.others(work.context, work.sync, replica.mailbox) if marked else []
     for folder in places:
         if folder.folder_id in homes:
             continue
         if is_folder_of(folder.mark, installation, sync):
             extra.append(folder.folder_id)
-        elif installed_by(folder.mark, installation) and sharing.came_back(
-            await sharing.others(work.context, work.sync, replica.mailbox), folder, installation
-        ):
+        elif sharing.came_back(there, folder, installation):
             await _delete_items(work, replica, folder.folder_id)
         else:
             await _release_items(work, replica, folder.folder_id)

@@ -25,7 +25,10 @@ from tests.engine.phones import Phones
 from tests.engine.world import SYNC, TENANT, OneSecret, World
 
 READ_ONLY = frozenset({"User.Read.All", "Contacts.Read"})
-WRITES = ("create_folder", "rename_folder", "delete_folder", "discard_folder", "unmark", "unmark_folder", "write", "write_photos")
+WRITES = (
+    *("create_folder", "rename_folder", "color_folder", "delete_folder", "discard_folder", "mark_folder", "unmark_folder"),
+    *("unmark", "write", "write_photos"),
+)
 
 
 class WriteError(Exception):
@@ -363,3 +366,20 @@ async def test_it_says_which_other_syncs_write_under_the_same_name() -> None:
     assert await met("second") == [("fourth", 1, 3), (SYNC, 1, 0)]
     await admin.delete_sync(world.context, TENANT, "fourth")
     assert await met("second") == [(SYNC, 1, 0)]
+
+
+async def test_a_shared_folder_is_shown_and_one_that_a_renamed_sync_moves_to() -> None:
+    world, mailboxes = await synced(3)
+    await world.define({}, sync="second")
+    for named, new in (("colleagues", False), ("Team", True)):
+        definition = SyncDefinition.model_validate({"name": "x", "folder": named})
+        for one in (await shown(world, sync=Sync(TENANT, UNSAVED, definition))).mailboxes:
+            assert (one.folder, one.folder_is_new, one.created) == ("Team" if new else "Colleagues", new, 3)
+    await world.run(sync="second")
+    for sync in (SYNC, "second"):
+        saved = await load_sync(world.tables, TENANT, sync)
+        renamed = replace(saved, definition=SyncDefinition.model_validate({"name": "x", "folder": "Team"}))
+        result = await shown(world, sync=renamed)
+        assert totals(result) == (9, 0, 0)
+        assert {(one.folder, one.folder_is_new) for one in result.mailboxes} == {("Team", True)}
+    assert [folder.name for folder in world.tenant.mailbox(mailboxes[0]).contacts.children.values()] == ["Colleagues"]

@@ -103,8 +103,8 @@ def privacy_notice() -> str:
         _paragraph(
             "You can ask for a copy of what is held on you, have it corrected (in the company's directory, from where it",
             "arrives with the next run), have it erased or its use restricted, and object. Ask your company, or use the",
-            "page of Rollcall that says what is held on you; there you can also hide fields of your card from everybody's lists, as",
-            "far as your company allows it. A compliance officer decides on requests within one month, which can be",
+            "page of Rollcall that says what is held on you; there you can also hide fields of your card from everybody's lists,",
+            "as far as your company allows it. A compliance officer decides on requests within one month, which can be",
             "extended once by two. You can complain to a supervisory authority. Decisions are not made by machines alone.",
         ),
         "",

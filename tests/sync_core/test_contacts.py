@@ -220,7 +220,7 @@ def test_an_item_knows_its_photo() -> None:
         return item_of(ANNA, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country=None, **more)
 
     assert made().photo is None
-    assert (made(photo=("", "")).photo, made(photo=("7", "abc")).photo) == ("", "7:abc")
+    assert (made(photo=("", "")).photo, made(photo=("7:abc", "abc")).photo) == ("", "7:abc")
 
 
 def test_the_default_country_reaches_the_item() -> None:

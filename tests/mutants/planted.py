@@ -16,6 +16,7 @@ MAILBOXES = "tests/graph/test_mailboxes.py"
 CALENDARS = "tests/engine/test_calendars.py"
 ENCRYPTION = "tests/gdpr/test_encryption.py"
 RETENTION = "tests/gdpr/test_retention.py"
+SOURCE_PHOTOS = "tests/sources/test_photos.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,5 +396,27 @@ FAULTS = (
         'self.private == "busy" and is_private(occurrence)',
         'self.private == "never" and is_private(occurrence)',
         "tests/sync_core/test_events.py",
+    ),
+    # --- photos ---
+    _fault(
+        "a contact's photo is not looked at when the contact has changed",
+        "sync_core/photos.py",
+        "return known.seen != portrait.seen",
+        "return not known.seen",
+        SOURCE_PHOTOS,
+    ),
+    _fault(
+        "photos of people whom an upload has no more are kept",
+        "sync_core/sources/kept.py",
+        "    await _tidy(store)\n    return head",
+        "    return head",
+        SOURCE_PHOTOS,
+    ),
+    _fault(
+        "a contact that is owed a photo is believed to have it",
+        "sync_core/engine/photos.py",
+        "doubted = work.fingerprinter.doubting_photo(entry.fingerprint)",
+        "doubted = entry.fingerprint",
+        "tests/engine/test_photos_interrupted.py",
     ),
 )

@@ -35,6 +35,7 @@ from sync_core.contacts import OWNED_FIELDS
 from sync_core.directory import SELECT
 from sync_core.errors import InputError, LostPagesError
 from sync_core.ports import Put
+from sync_core.sources.handed_photos import SIDES
 from sync_core.sources.images import photo_of
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import LEDGERS, SNAPSHOTS, SOURCES, TENANTS, partition
@@ -158,6 +159,8 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
         first = (await run())["counts"]
         assert first["created"] >= 6
         assert first["photos"] >= 4  # the photo of the third is out of scope, too
+        pushed = {"id": "1", "displayName": CANARIES["displayName"], "photo": b64encode(drawn(FACE, 300)).decode()}
+        assert (await ask("PUT", "sources/crm/items", {"items": [pushed]}))["people"] == 1
 
         tenant.change_user(users[0], {"department": f"{CANARIES['department']} neu"})
         cloud.faults.add(Fault(FaultKind.ERROR, times=1, status=400, code="ErrorInvalidRequest", method="PATCH"))
@@ -247,7 +250,8 @@ async def test_no_personal_data_leaves_the_encrypted_tables(
     assert found(ALL, rows) == []
     assert unmapped == []
     assert personal == []
-    for photo in (drawn(FACE, 240), photo_of(drawn(FACE, 240), 240)):
+    handed_over = [photo_of(drawn(FACE, 300), side) for side in SIDES]
+    for photo in (drawn(FACE, 240), photo_of(drawn(FACE, 240), 240), drawn(FACE, 300), *handed_over):
         face = photo[-90:-30]  # of the picture, behind what all JPEGs begin with
         assert found_bytes(face, b"before" + b64encode(b"xy" + photo))
         assert not any(found_bytes(face, part) for part in (files, logs, rows, waiting, *record.parts))

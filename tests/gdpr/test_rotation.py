@@ -19,12 +19,15 @@ from gdpr.sealed_tables import SealedTables, place
 from sync_core.engine import runs
 from sync_core.errors import InputError, LostPagesError
 from sync_core.messages import PurgeTenant
+from sync_core.notices import Kind
 from sync_core.ports import Entity, Sealer
 from sync_core.state.names import AUDIT, CACHES, LEDGERS, READ_AT, TENANTS
 from sync_core.state.pages import open_values
 from sync_core.state.runs import load_run
 from sync_core.state.syncs import load_sync
+from tenancy import webhooks
 from tests.engine.world import SYNC, TENANT, OneSecret, World
+from tests.gdpr.opened import sealed_values
 from tests.gdpr.privacy import OFFICER, asked, done, fetch_export
 
 
@@ -124,6 +127,31 @@ async def test_a_process_that_read_the_keys_before_goes_on_beside_one_that_knows
     await advance(world.context, TENANT)
     sealed = (await world.context.keyring.keys(TENANT)).sealer.seal(b"x", place="p")
     assert (await known.keys(TENANT)).sealer.open(sealed, place="p") == b"x"
+
+
+async def test_the_keys_of_a_webhook_are_sealed_anew() -> None:
+    world = await running_world()
+    await webhooks.set_up(world.context, TENANT, "https://hook.example.com/x", [Kind.CONSENT_LOST])
+    await webhooks.rotate(world.context, TENANT)
+    before = await webhooks.load(world.context, TENANT)
+    assert before
+    assert len(before.keys) == 2
+    old = (await world.context.keyring.keys(TENANT)).sealer
+    await begin_rotation(world.context, TENANT)
+    while (delay := await advance(world.context, TENANT)) is not None:
+        world.clock.advance(timedelta(seconds=delay))
+    fresh = (await world.context.keyring.keys(TENANT)).sealer
+    names = set()
+    async for value in sealed_values(world):
+        if value.table == TENANTS:
+            names.add(value.name)
+            assert value.opened(fresh)
+            with pytest.raises(LostPagesError):
+                value.opened(old)
+    assert names == {"Settings", "Url", "Key", "PreviousKey"}
+    after = await webhooks.load(world.context, TENANT)
+    assert after
+    assert (after.url, after.keys) == (before.url, before.keys)
 
 
 async def test_a_request_that_waits_survives_a_rotation_and_exports_can_be_fetched() -> None:

@@ -52,9 +52,12 @@ def encoded(roster: Roster) -> bytes:
     return msgspec.msgpack.encode(roster)
 
 
-def decoded(kept: bytes) -> Roster:
-    """What was kept."""
-    return msgspec.msgpack.decode(kept, type=Roster)
+def decoded(kept: bytes) -> Roster | None:
+    """What was kept; None for what another version of the app has left."""
+    try:
+        return msgspec.msgpack.decode(kept, type=Roster)
+    except msgspec.DecodeError:
+        return None
 
 
 def digest(content: bytes) -> str:

@@ -185,7 +185,7 @@ async def propose(
 async def roster_of(store: SnapshotStore, snapshot: SnapshotHead | None) -> Roster | None:
     """What is remembered beside a snapshot."""
     kept = await store.roster(snapshot) if snapshot is not None else b""
-    return decoded(kept) if kept else None
+    return decoded(kept)
 
 
 async def _fitting(

@@ -92,7 +92,10 @@ class CalendarEngine(Admins):
         rules = {"days_back": BACK, "days_ahead": AHEAD}
         for name in RULES:
             rules |= given.get(name, {})
-        self.traits = {SYNC: {"sources": sources, "events": rules}, SECOND: {"sources": [boards], "events": rules}}
+        self.traits = {
+            SYNC: {"sources": sources, "events": rules},
+            SECOND: {"folder": f"{TEAM} of the board", "sources": [boards], "events": rules},
+        }
         for name in TRAITS:
             self.traits[SYNC] |= given.get(name, {})
         self.syncs = [(site, SYNC) for site in self.sites] + [(self.world, SECOND)] * second_sync

@@ -259,6 +259,7 @@ def test_what_becomes_of_a_text(content: str, text: str) -> None:
 def test_an_event_without_a_text_begins_with_what_stands_below_it() -> None:
     content = mapped(raw(body=None))["body"]["content"]
     assert content.split("\r\n")[:2] == ["Organiser: Ada", "Join: https://teams.example/join/1"]
+    assert mapped(raw())["body"]["contentType"] == "text"
 
 
 @pytest.mark.parametrize(

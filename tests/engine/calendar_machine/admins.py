@@ -20,6 +20,7 @@ from tests.engine.calendar_machine.readers import Readers
 from tests.engine.hazards import Fuse, Site
 from tests.engine.machine.events import chance, some
 from tests.engine.machine.faults import FAULTS, fault_of
+from tests.engine.machine.history import SECOND
 from tests.engine.rooms import TEAM
 from tests.engine.world import TENANT
 
@@ -81,6 +82,8 @@ class Admins(Readers):
     def redefine(self, which: int, values: dict[str, Any]) -> None:
         """Change a sync."""
         site, sync = self.sync(which)
+        if sync == SECOND and "folder" in values:  # syncs of one name share a calendar: that is told elsewhere
+            values = {"folder": f"{values['folder']} of the board"}
         changed = {**self.definitions[site.installation, sync], **values}
         self.definitions[site.installation, sync] = changed
         self.do(site.define(changed, sync=sync))

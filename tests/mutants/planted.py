@@ -412,11 +412,4 @@ FAULTS = (
         "    return head",
         SOURCE_PHOTOS,
     ),
-    _fault(
-        "a contact that is owed a photo is believed to have it",
-        "sync_core/engine/photos.py",
-        "doubted = work.fingerprinter.doubting_photo(entry.fingerprint)",
-        "doubted = entry.fingerprint",
-        "tests/engine/test_photos_interrupted.py",
-    ),
 )

@@ -188,8 +188,8 @@ class SyncDefinition(_Strict):
 
     `folder` is what the contact folder or calendar is called, `events` are the rules of a sync of calendars. Of a person whom
     several sources know, each field comes from the first one that has it. A source's own selection is asked before people are
-    merged, that of the sync afterwards. `own_card` says whether users find themselves in the list. `photos` are those of
-    directory users, at most that large.
+    merged, that of the sync afterwards. `own_card` says whether users find themselves in the list. `photos` are at most that
+    large.
     """
 
     name: Name

@@ -177,7 +177,9 @@ def _names_groups(values: Any) -> bool:
 
 
 def _wants_photos(values: dict[str, Any]) -> bool:
-    return bool(values.get("photos", "none") != "none")
+    """Whether those of users are: contacts in shared mailboxes have theirs with them, and others are handed over."""
+    kinds = {source["kind"] for source in values["sources"]}
+    return bool(values.get("photos", "none") != "none" and kinds & {"directory", "group"})
 
 
 def _check_allowed(tenancy: Tenancy, tenant: str) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sync_core.encoding import kept
 from sync_core.engine.context import Context
 from sync_core.engine.material import hiders_in
-from sync_core.fingerprints import Fingerprinter
+from sync_core.fingerprints import PHOTO, Fingerprinter
 from sync_core.hiding import CardField, Hiders, allowed
 from sync_core.kinds import CONTACTS
 from sync_core.marks import FINGERPRINT_PROPERTY
@@ -45,7 +45,8 @@ async def veil(
         photo = "" if CardField.PHOTO in hiding.fields else item.photo
         marks = body.pop("singleValueExtendedProperties")
         contact = hiding.veil(head.fed)(body)
-        fingerprint = fingerprinter.of(contact, photo=(photo or "").partition(":")[2])
+        same_photo = () if photo == "" else (PHOTO,)
+        fingerprint = fingerprinter.combined(fingerprinter.of(contact), item.fingerprint, same_photo)
         if fingerprint == item.fingerprint and photo == item.photo:
             return item
         for mark in marks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -68,6 +69,14 @@ CANARIES = {
 }
 FACE = 20261122
 PRIVATE = {"displayName": "Tante Rotkehlchenprivat", "personalNotes": "Heckenbraunellengeheimnis"}
+EVENT = {
+    "subject": "Goldammerbesprechung",
+    "body": "Wiesenpieperprotokoll",
+    "location": "Sumpfmeisensaal",
+    "attendee": "Schafstelze Weidenlaubsaenger",
+    "address": "schafstelze@girlitz.example",
+}
+UPLOADED = {"Display name": "Trauerschnaepper Listengast", "E-mail address": "trauerschnaepper@girlitz.example"}
 PLAIN = {
     "id",
     "country",
@@ -78,7 +87,13 @@ PLAIN = {
     "isResourceAccount",
     "assignedPlans",
 }  # nothing that names a person
-ALL = (*CANARIES.values(), *(word for text in PRIVATE.values() for word in [text.split()[-1]]), CLIENT_SECRET)
+ALL = (
+    *CANARIES.values(),
+    *EVENT.values(),
+    *UPLOADED.values(),
+    *(word for text in PRIVATE.values() for word in [text.split()[-1]]),
+    CLIENT_SECRET,
+)
 
 
 def canary_user(**more: Any) -> dict[str, Any]:
@@ -122,6 +137,20 @@ class Recorder:
         self.parts.append(part if isinstance(part, bytes) else json.dumps(part, ensure_ascii=False).encode())
 
 
+def book(tenant: Tenant, user: str) -> None:
+    """An event in a user's own calendar."""
+    calendars, tomorrow = tenant.calendars(user), SystemClock().now() + timedelta(days=1)
+    times = [{"dateTime": f"{at:%Y-%m-%dT%H:%M:%S}", "timeZone": "UTC"} for at in (tomorrow, tomorrow + timedelta(hours=1))]
+    guest = {"name": EVENT["attendee"], "address": EVENT["address"]}
+    values = {
+        "subject": EVENT["subject"],
+        "body": {"contentType": "text", "content": EVENT["body"]},
+        "location": {"displayName": EVENT["location"]},
+        "attendees": [{"emailAddress": guest, "type": "required"}],
+    }
+    calendars.create(calendars.default, {**values, "start": times[0], "end": times[1]})
+
+
 async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: FunctionsHost, record: Recorder) -> None:
     """Syncs with creations, updates, deletions, refusals, faults, a held run, bad requests and a poisoned message."""
     token = mint(cloud.entra.keys, tenant, cloud.now(), client=ROBOT)
@@ -135,8 +164,8 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
                 record(dict(answer.headers))
                 return json.loads(content)
 
-        async def run() -> dict[str, Any]:
-            started = await ask("POST", "syncs/people/runs", {"check": "everything"})
+        async def run(sync: str = "people") -> dict[str, Any]:
+            started = await ask("POST", f"syncs/{sync}/runs", {"check": "everything"})
             for _ in range(200):
                 await host.run_until_idle()
                 state = await ask("GET", f"runs/{started['run']}")
@@ -162,6 +191,18 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
         pushed = {"id": "1", "displayName": CANARIES["displayName"], "photo": b64encode(drawn(FACE, 300)).decode()}
         assert (await ask("PUT", "sources/crm/items", {"items": [pushed]}))["people"] == 1
 
+        file = "\n".join((",".join(UPLOADED), ",".join(UPLOADED.values()))).encode()
+        async with client.put("uploads/guests", data=file, headers={"Content-Type": "text/csv"}) as answer:
+            assert answer.status == 200, await answer.text()
+        faceless = {name: value for name, value in definition.items() if name != "photos"}
+        second = {"sources": [{"kind": "file", "id": "guests"}, {"kind": "push", "id": "crm"}], "folder": "Guests"}
+        await ask("POST", "syncs", {"sync": "second", "definition": {**faceless, **second}})
+        assert (await run("second"))["counts"]["created"] >= 2
+        book(tenant, users[1])
+        rooms = {"folder": "Rooms", "sources": [{"kind": "calendar", "mailbox": users[1]}], "events": {"attendees": True}}
+        assert "sync" in await ask("POST", "syncs", {"sync": "rooms", "definition": {**faceless, **rooms}})
+        assert (await run("rooms"))["counts"]["created"] >= 2
+
         tenant.change_user(users[0], {"department": f"{CANARIES['department']} neu"})
         cloud.faults.add(Fault(FaultKind.ERROR, times=1, status=400, code="ErrorInvalidRequest", method="PATCH"))
         await run()
@@ -181,10 +222,12 @@ async def sync_everything(url: str, tenant: Tenant, cloud: Microsoft365, host: F
                 assert answer.status < 300, await answer.text()
                 return json.loads(await answer.read()) if answer.content_type == "application/json" else {}
 
-        named = {**definition, "name": CANARIES["displayName"], "folder": CANARIES["companyName"]}
-        await quietly("POST", "syncs", {"sync": "named", "definition": named})
-        for kind in ("export", "erasure"):
-            person = {"kind": kind, "emails": [CANARIES["mail"]], "phones": [canary_user()["mobilePhone"]]}
+        personal = {**definition, "name": CANARIES["displayName"], "folder": CANARIES["companyName"]}
+        await quietly("POST", "syncs", {"sync": "named", "definition": personal})
+        canary = {"emails": [CANARIES["mail"]], "phones": [canary_user()["mobilePhone"]]}
+        named = {"emails": [EVENT["address"], UPLOADED["E-mail address"]]}
+        for kind, whom in (("export", canary), ("export", named), ("erasure", named), ("erasure", canary)):
+            person = {"kind": kind, **whom}
             request = (await quietly("POST", "privacy/requests", person))["request"]
             matches = (await quietly("GET", f"privacy/requests/{request}/matches"))["items"]
             assert matches

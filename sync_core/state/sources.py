@@ -140,7 +140,7 @@ class SourceStore:
         async for row, plain, _ in rows:
             yield wanted.pop(row), orjson.loads(plain)
         if wanted:
-            raise LostPagesError("a page of the source is gone")
+            raise LostPagesError("pages of the source are gone")
 
     async def objects(self, head: SourceHead) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """All objects by id, one page in memory at a time. Raises LostPagesError."""

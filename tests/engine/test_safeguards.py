@@ -155,6 +155,8 @@ async def test_pages_that_go_after_the_head_was_read_are_missed() -> None:
     with pytest.raises(LostPagesError):
         await sources.page(source, 0)
     with pytest.raises(LostPagesError):
+        _ = [entry async for entry in sources.objects(source)]
+    with pytest.raises(LostPagesError):
         await snapshots.page(snapshot, 0)
     with pytest.raises(LostPagesError):
         await ledgers.load(mailbox, ledger)

@@ -81,6 +81,13 @@ FAULTS = (
         SAFEGUARDS,
     ),
     _fault(
+        "pages of a source that a query does not bring count as empty",
+        "sync_core/state/sources.py",
+        'raise LostPagesError("pages of the source are gone")',
+        "pass",
+        SAFEGUARDS,
+    ),
+    _fault(
         "a missing page of a snapshot counts as empty",
         "sync_core/state/snapshots.py",
         'raise LostPagesError("a page of the snapshot is gone")',
@@ -104,7 +111,7 @@ FAULTS = (
     _fault(
         "a snapshot's head is trusted without its pages",
         "sync_core/state/snapshots.py",
-        "return head if len(stored) == len(head.digests) else None",
+        "return head if stored.issuperset(_rows_of(head)) else None",
         "return head",
         SAFEGUARDS,
     ),
@@ -118,10 +125,10 @@ FAULTS = (
     _fault(
         "the delta link advances before the pages",
         "sync_core/sources/delta.py",
-        "    for number, objects in by_page.items():",
-        "    await _flip(store, SourceHead(known.pages, known.count, known.full_at, link, known.asked), known)\n"
+        "    async for number, content in store.some(known, by_page):",
+        "    await flip(store, SourceHead(known.pages, known.count, known.full_at, link, known.asked), known)\n"
         "    known = await store.head() or known\n"
-        "    for number, objects in by_page.items():",
+        "    async for number, content in store.some(known, by_page):",
         INTERRUPTIONS,
     ),
     _fault(

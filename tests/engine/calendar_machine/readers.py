@@ -66,6 +66,7 @@ class Readers(Bookings):
             case "move":
                 kept.move(event, kept.default)
                 self.handled.add((user, event.uid))
+                self.blind = True  # should the ledger be lost before the next look, only a close one finds it
             case _:
                 kept.delete(Shown(event), permanently=act == "destroy")
 

@@ -118,7 +118,7 @@ def wrongs(
 ) -> list[str]:
     """How a mailbox differs from what it should be; `definition` is None for one that should hold nothing.
 
-    Moved and copied items have lost our mark: nothing of ours lies elsewhere. Others that are `sharing` may be in our folder.
+    Moved and copied items have lost our mark: nothing of ours lies elsewhere. Others that are `sharing` are in our folder.
     """
     found: list[str] = []
     folders = our_folders(tenant, user, installation, sync)
@@ -126,7 +126,7 @@ def wrongs(
     if definition is None or in_default:
         found += [f"{folder.name} is still ours" for folder in folders]
     else:
-        folders = folders or [folder for other in sharing for folder in our_folders(tenant, user, installation, other)]
+        folders += [folder for other in sharing for folder in our_folders(tenant, user, installation, other)]
         if len(folders) != 1:
             found.append(f"{len(folders)} folders of ours")
     wanted = expected(tenant, definition) if definition is not None else {}

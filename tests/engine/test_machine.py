@@ -41,7 +41,7 @@ class Engine(FaultActs, Ending):
         people=st.integers(2, 4),
         permanent=chance,
         second_site=chance,
-        second_sync=chance,
+        second_sync=st.sampled_from(["", "", "removes", "removes", "keeps"]),
         brakes=chance,
         calm=chance,
         in_default=st.sampled_from([False, False, False, True]),
@@ -54,7 +54,7 @@ class Engine(FaultActs, Ending):
         people: int,
         permanent: bool,
         second_site: bool,
-        second_sync: bool,
+        second_sync: str,
         brakes: bool,
         calm: bool,
         in_default: bool,
@@ -66,7 +66,11 @@ class Engine(FaultActs, Ending):
         self.syncs = [(site, sync) for site in self.sites for sync in ([SYNC, SECOND] if second_sync else [SYNC])]
         plain = {"brakes": {"percent": 20, "at_least": 2}} if brakes else {}
         chosen = {name: value for choice in choices.values() for name, value in choice.items()}
-        self.traits = {SECOND: plain, SYNC: {**plain, **chosen, **({"folder": None} if in_default else {})}}
+        self.keeps = second_sync == "keeps"  # the contacts in mailboxes that it leaves
+        self.traits = {
+            SECOND: {**plain, **({"targets": {"leavers": "keep"}} if self.keeps else {})},
+            SYNC: {**plain, **chosen, **({"folder": None} if in_default else {})},
+        }
         for hired in range(people):
             self.hire(number=4 * hired + 3, mailbox=True)
         self.do(self.connect(calm=calm))
@@ -77,16 +81,19 @@ class Engine(FaultActs, Ending):
     def wrongs(self) -> list[str]:
         found = self.phones.wrongs()
         for user in oracle.reachable(self.tenant):
-            found += self.phones.left_behind(user)
+            if not self.keeps:
+                found += self.phones.left_behind(user)
             for site, sync in self.syncs:
                 definition = self.serving(user, site.installation, sync)
+                sharing = self.sharing(user, site.installation, sync)
+                FIRED["folder shared"] += bool(sharing)
                 found += oracle.wrongs(
                     self.tenant,
                     user,
                     installation=site.installation,
                     sync=sync,
                     definition=definition,
-                    sharing=self.sharing(user, site.installation, sync),
+                    sharing=sharing,
                     leeway=self.leeway,
                 )
         return found
@@ -98,4 +105,5 @@ def test_whatever_happens_every_mailbox_is_right_in_the_end() -> None:
 
 def test_every_fault_fired(capsys: pytest.CaptureFixture[str]) -> None:
     wanted = {str(kind) for kind in FaultKind} | {"killed", "storage failed", "purged", "delivered twice", "consent revoked"}
+    wanted |= {"cancelled a run", "undone", "folder shared"}
     check_fired(FIRED, wanted, capsys)

@@ -21,6 +21,9 @@ class Ending(History):
 
     fired: ClassVar[Counter[str]]
 
+    async def calm_down(self) -> None:
+        """Take back what would keep a run from doing its work."""
+
     def wrongs(self) -> list[str]:
         """What is not as it should be."""
         raise NotImplementedError
@@ -40,6 +43,7 @@ class Ending(History):
         self.cloud.faults.clear()
         self.hazards.fuses.clear()
         self.tenant.app.consent = "granted"
+        await self.calm_down()
         for _ in range(2):
             await self.tick(minutes=31)
         await self._run_all(Check.DUE)

@@ -10,10 +10,10 @@ from tests.engine.machine.events import FIRED, chance, event, some
 from tests.engine.machine.faults import FAULTS, fault_of
 from tests.engine.machine.history import MOST_PEOPLE
 from tests.engine.machine.phone_acts import PhoneActs
-from tests.engine.machine.run_acts import RunActs
+from tests.engine.machine.second_thoughts import SecondThoughts
 
 
-class FaultActs(RunActs, PhoneActs):
+class FaultActs(SecondThoughts, PhoneActs):
     """Faults, each in a night with something to do."""
 
     @event(

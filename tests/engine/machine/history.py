@@ -65,7 +65,7 @@ class History(RuleBasedStateMachine):
         self.hired = 0
         self.blind = False
         self.definitions: dict[tuple[str, str], dict[str, Any]] = {}
-        self.deleting: set[tuple[str, str]] = set()
+        self.deleting: dict[tuple[str, str], dict[str, Any]] = {}  # with the last definition
         logging.getLogger("rollcall.chunk").addHandler(self.bugs)
 
     def do(self, work: Coroutine[Any, Any, None]) -> None:

@@ -68,7 +68,8 @@ class PhoneActs(History):
         mark = marks.parse(contact.extended.get(marks.KEY_PROPERTY, ""))
         if mark is None:
             return False
-        definition = self.serving(user, mark.installation, mark.sync)
+        sync = mark.installation, mark.sync  # one that is on its way out, too
+        definition = self.definitions.get(sync) or self.deleting.get(sync)
         is_default = definition is not None and definition["folder"] is None
         return (folder is self.phones.box(user).contacts and is_default) or bool(folder.extended)
 

@@ -31,7 +31,8 @@ class RunActs(DirectoryActs):
         users = list(self.tenant.directory.users.objects)
         chosen = tuple(user for at, user in enumerate(users) if (rest >> at) & 1)
         by_act: dict[str, dict[str, Any]] = {"all": {}, "group": {"include": {"groups": (INNER if rest % 2 else OUTER,)}}}
-        self.redefine(which, {"targets": by_act.get(act, {act: chosen})})
+        kept = {"leavers": "keep"} if self.traits[self.sync(which)[1]].get("targets") else {}
+        self.redefine(which, {"targets": {**kept, **by_act.get(act, {act: chosen})}})
 
     @event(which=some, trait=st.sampled_from(sorted(CHOICES)), choice=some)
     def change_definition(self, which: int, trait: str, choice: int) -> None:
@@ -100,7 +101,8 @@ class RunActs(DirectoryActs):
     def delete_sync(self, which: int) -> None:
         site, sync = self.sync(which)
         if (site.installation, sync) in self.definitions:
-            self.do(site.call(lambda context: admin.delete_sync(context, TENANT, sync), accepted=EXPECTED))
+            keep = "targets" in self.traits[sync]
+            self.do(site.call(lambda context: admin.delete_sync(context, TENANT, sync, keep_contacts=keep), accepted=EXPECTED))
             self.do(self._note_deletion(site, sync))
 
     async def _note_deletion(self, site: Site, sync: str) -> None:
@@ -110,8 +112,7 @@ class RunActs(DirectoryActs):
             deleted = True
         if deleted:
             FIRED["sync deleted"] += 1
-            self.definitions.pop((site.installation, sync))
-            self.deleting.add((site.installation, sync))
+            self.deleting[site.installation, sync] = self.definitions.pop((site.installation, sync))
 
     @event()
     def create_sync(self) -> None:
@@ -126,7 +127,7 @@ class RunActs(DirectoryActs):
         except InputError:
             return  # it is still being deleted
         FIRED["sync made anew"] += 1
-        self.deleting.discard((site.installation, sync))
+        del self.deleting[site.installation, sync]
         self.definitions[site.installation, sync] = self.definition(sync)
 
     @event(which=some, release=chance)

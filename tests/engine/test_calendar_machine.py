@@ -207,6 +207,8 @@ def test_installations_and_syncs_side_by_side_come_go_and_take_back() -> None:
             history.phone(1, which, "own")
             history.retarget(which, 1, "exclude")
         history.retarget(1, 0, "all")
+        history.book(3, 9, 60, 1)
+        history.work(0, 6, 2, doubled=True, interleave=True)
         history.this_and_following(0, 3, 15)
         history.retarget(0, 1, "disable")
         history.mailbox(0, 0, "rename")

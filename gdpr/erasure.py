@@ -159,8 +159,7 @@ async def clean_sources(task: Task) -> None:
                 continue
         except LostPagesError:  # what cannot be opened is of use to nobody
             pass
-        await store.discard_head()
-        await store.sweep(keep=())
+        await store.discard()
         await store.photos.remove([place async for place in store.photos.places()])
 
 
@@ -177,10 +176,8 @@ async def _clean_source(task: Task, source: str, store: SourceStore, head: Sourc
             fresh = replace(fresh, pages=(*fresh.pages[:number], written, *fresh.pages[number + 1 :]))
             fresh = replace(fresh, count=fresh.count - len(content) + len(await store.page(fresh, number)))
             task.request.count("sourcePages")
-    if fresh is not head:
-        await store.flip(fresh, head.etag)
-    else:
-        await store.sweep(keep={f"p:{page.generation}:{number:05d}" for number, page in enumerate(head.pages)})
+    # also where nobody was found: pages that a dead worker has left go with it, and who is writing now starts anew
+    await store.flip(fresh, head.etag)
 
 
 async def clean_photos(task: Task) -> None:

@@ -133,8 +133,7 @@ async def look_at(context: Context, tenant: str, source: str) -> Filled:
 async def empty(context: Context, tenant: str, source: str) -> None:
     """Forget all that a file or push source holds. Syncs that use it hold until it is filled again."""
     store = await _store(context, tenant, source)
-    await store.discard_head()
-    await store.sweep(keep=())
+    await store.discard()
     await store.photos.remove([place async for place in store.photos.places()])
 
 

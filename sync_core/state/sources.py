@@ -225,8 +225,11 @@ class SourceStore:
             raise ConflictError("somebody has been suppressed meanwhile")
         values = self._head_values(head)
         write = Replace(_HEAD, values, previous_etag) if previous_etag else Insert(_HEAD, values)
+        named = {_row(page.generation, number) for number, page in enumerate(head.pages)}
+        # looked up before: whoever writes on from the new head may have it flipped again before the last of these is gone
+        stale = [row async for row in self._rows() if row not in named]
         await self._tables.commit(SOURCES, self._partition, [write])
-        await self.sweep(keep={_row(page.generation, number) for number, page in enumerate(head.pages)})
+        await pages.remove_pages(self._tables, SOURCES, self._partition, stale)
 
     def _head_values(self, head: SourceHead) -> Row:
         state = {
@@ -242,10 +245,10 @@ class SourceStore:
         """Forget a head whose pages are gone, so that the next read starts in full."""
         await pages.remove_pages(self._tables, SOURCES, self._partition, [_HEAD])
 
-    async def sweep(self, *, keep: Collection[str]) -> None:
-        """Remove pages that no head names."""
-        stale = [row async for row in self._rows() if row not in keep]
-        await pages.remove_pages(self._tables, SOURCES, self._partition, stale)
+    async def discard(self) -> None:
+        """Forget the head and every page."""
+        await self.discard_head()
+        await pages.remove_pages(self._tables, SOURCES, self._partition, [row async for row in self._rows()])
 
     async def _rows(self) -> AsyncIterator[str]:
         async for entity in self._tables.query(SOURCES, self._partition, start="p:", end="p;", select=["ReadAt"]):

@@ -100,7 +100,7 @@ class Engine(FaultActs, Ending):
 
 
 def test_whatever_happens_every_mailbox_is_right_in_the_end() -> None:
-    play(Engine, histories=HISTORIES, otherwise=500)
+    play(Engine, histories=HISTORIES, otherwise=440)
 
 
 def test_every_fault_fired(capsys: pytest.CaptureFixture[str]) -> None:

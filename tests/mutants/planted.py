@@ -378,7 +378,7 @@ FAULTS = (
     ),
     _fault(
         "a calendar gets the definition's colour every night",
-        "sync_core/engine/replicate.py",
+        "sync_core/engine/home.py",
         "if color != replica.folder_color:",
         "if color:",
         CALENDARS,

@@ -205,3 +205,25 @@ async def test_ids_of_different_case_are_different_items() -> None:
     assert await uploads.replace_items(world.context, TENANT, "crm", items) == []
     await world.good()
     assert world.listed() == ["Ann", "Bob"]
+
+
+async def test_who_replaces_it_while_old_pages_are_taken_away_loses_nothing() -> None:
+    world = Partners()
+    await world.with_push("Ann")
+    memory = world.tables.stored
+    committed = 0
+
+    async def meanwhile(when: str, operation: str, table: str) -> None:
+        nonlocal committed
+        if (when, operation, table) == ("after", "commit", SOURCES):
+            committed += 1
+            if committed == 2:  # the first wrote the page, this one flipped the head
+                memory.hook = before
+                await world.push("Ann", "Bob", "Cyd")
+
+    before, memory.hook = memory.hook, meanwhile
+    await world.push("Ann", "Bob")
+    assert committed == 2
+    assert (await uploads.look_at(world.context, TENANT, "push-crm")).people == 3
+    await world.good()
+    assert world.listed() == ["Ann", "Bob", "Cyd"]

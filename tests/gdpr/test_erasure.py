@@ -8,20 +8,20 @@ import pytest
 
 from gdpr import audit_trail
 from gdpr.audit_check import verify
-from gdpr.requests import RequestKind, RequestState, load_request
+from gdpr.requests import Request, RequestKind, RequestState
 from gdpr.retention import purge_caches
 from gdpr.subject import find_people
 from sync_core.choices import Choice
 from sync_core.engine import admin, runs, uploads
-from sync_core.errors import RollcallError, TransientError
 from sync_core.hiding import CardField
+from sync_core.model import RunState
 from sync_core.state.choices import load_choices, load_hidden, save_choice, save_hidden
 from sync_core.state.names import AUDIT, REQUESTS, SUPPRESSIONS
 from sync_core.state.replicas import all_replicas, load_replica, save_replicas
 from sync_core.state.suppressions import lift
 from sync_core.suppression import by_key, by_mail
-from tests.engine.world import SYNC, TENANT, World, deliver
-from tests.gdpr.privacy import asked, done, everywhere
+from tests.engine.world import SYNC, TENANT, World
+from tests.gdpr.privacy import DEATHS_EVERY, asked, done, dying, everywhere, operations
 
 ANNA = "anna.berg@example.com"
 
@@ -184,64 +184,66 @@ async def test_restriction_and_objection_take_the_person_off_the_phones_and_can_
     assert world.names(ben) == ["Anna Berg", "Ben Ohm", "Carl Uhl"]
 
 
-async def operations(world: World) -> int:
-    """How many storage operations an undisturbed erasure beside a run takes."""
-    count = 0
-
-    async def hook(_moment: str, _operation: str, _target: str) -> None:
-        nonlocal count
-        count += 1
-
+async def beside_a_run(world: World) -> Request:
+    """An erasure that waits, and a run that somebody asked for."""
     await with_people(world)
     request = await asked(world, RequestKind.ERASURE, ANNA)
     world.hire("Dora Neu")
     await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
-    world.tables.hook = hook
-    await done(world, request)
-    return count
+    return request
 
 
 async def test_it_survives_a_death_at_any_step_beside_a_running_sync() -> None:
-    total = await operations(World())
+    world = World()
+    total = await operations(world, await beside_a_run(world))
     assert total > 100
-    for at in range(0, total, 11):
+    for at in range(0, total, DEATHS_EVERY):
         world = World()
-        _, ben = await with_people(world)
-        request = await asked(world, RequestKind.ERASURE, ANNA)
-        world.hire("Dora Neu")
-        await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
-        count = 0
-
-        async def hook(_moment: str, _operation: str, _target: str) -> None:
-            nonlocal count
-            count += 1
-            if count == at + 1:  # noqa: B023 - it ends with this round
-                raise TransientError("died")
-
-        world.tables.hook = hook
-        crew = [world.worker("one", lease=60), world.worker("two", lease=60)]
-        while world.queues.next_at() is not None:
-            delivered = world.queues.next_at()
-            assert delivered
-            if delivered > world.clock.now():
-                world.clock.advance(delivered - world.clock.now())
-            delivery = world.queues.receive()
-            assert delivery
-            crew.reverse()
-            try:
-                await deliver(crew[0], delivery)
-            except RollcallError:  # whatever a delivery fails with, the host repeats it
-                world.queues.give_back(delivery, delay=60)
-        request = await load_request(world.context, TENANT, request.request)
+        request = await dying(world, await beside_a_run(world), at)
         assert request.state is RequestState.DONE, at
         assert everywhere(world, "Anna") == [], at
         assert await find_people(world.context, TENANT, [by_mail(ANNA)]) == {}, at
         verdict = await verify(world.context, TENANT)
         assert (verdict.sound, verdict.entries) == (True, 1), at
         await world.run()
+        (ben,) = (user["id"] for user in world.tenant.directory.users.objects.values() if user["displayName"] == "Ben Ohm")
         assert world.names(ben) == ["Ben Ohm", "Carl Uhl", "Dora Neu"], at
         assert everywhere(world, "Anna") == [], at
         assert all([not one.owner async for one in all_replicas(world.tables, TENANT, SYNC)]), at
+
+
+async def test_no_push_brings_the_person_back() -> None:
+    world = World()
+    ben = world.hire("Ben Ohm")
+    await world.connect({"sources": [{"kind": "push", "id": "crm"}]})
+    one, two = ({"id": name, "displayName": name, "mail": f"{name}@elsewhere.example"} for name in ("one", "two"))
+    assert await uploads.replace_items(world.context, TENANT, "crm", [one, two]) == []
+    await world.run()
+    assert world.names(ben) == ["one", "two"]
+    await done(world, await asked(world, RequestKind.ERASURE, "one@elsewhere.example"))
+    for again in ({"id": "one"}, {"id": "other id"}):
+        await uploads.put_item(world.context, TENANT, "crm", {**one, **again})
+        await world.run()
+        assert world.names(ben) == ["two"]
+    assert await find_people(world.context, TENANT, [by_mail("one@elsewhere.example")]) == {}
+
+
+async def test_no_release_of_a_held_run_brings_the_person_back() -> None:
+    world = World()
+    mailboxes = world.hire_many(30)
+    world.hire("Anna Berg")
+    await world.connect()
+    await world.run()
+    for mailbox in mailboxes[:15]:
+        world.tenant.change_user(mailbox, {"accountEnabled": False})
+    held = await world.run()
+    assert held.state is RunState.HELD
+    await done(world, await asked(world, RequestKind.ERASURE, ANNA))
+    assert everywhere(world, "Anna") == []
+    await runs.release(world.context, TENANT, held.run)
+    await world.settle()
+    assert everywhere(world, "Anna") == []
+    assert len(world.names(mailboxes[20])) == 15
 
 
 async def test_what_the_person_chose_is_forgotten_too() -> None:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gdpr.privacy_queue import start_request
-from gdpr.requests import RequestKind, RequestState, confirm, identifiers_of, make_request
+from gdpr.requests import Request, RequestKind, RequestState, confirm, identifiers_of, make_request
 from gdpr.retention import purge_caches
 from gdpr.subject import find_people
 from sync_core.engine import admin
@@ -21,7 +21,7 @@ from sync_core.state.suppressions import lift
 from sync_core.suppression import by_mail
 from tests.engine.rooms import SYNC, Rooms, daily
 from tests.engine.world import TENANT
-from tests.gdpr.privacy import OFFICER, asked, done
+from tests.gdpr.privacy import DEATHS_EVERY, OFFICER, asked, done, dying, operations
 from tests.gdpr.test_export import fetched
 
 VERA = "vera.gast@partner.example"
@@ -93,6 +93,26 @@ async def test_an_erasure_takes_a_name_out_of_sources_snapshots_and_mirrors() ->
     assert (run.state, run.counts.updated, run.counts.created) == (RunState.SUCCEEDED, 0, 0), (
         "what stands there is as it should be"
     )
+
+
+async def begun() -> tuple[Named, Request]:
+    world = Named()
+    await world.begin()
+    return world, await asked(world, RequestKind.ERASURE, VERA)
+
+
+async def test_it_survives_a_death_at_any_step() -> None:
+    total = await operations(*await begun())
+    assert total > 50
+    for at in range(0, total, DEATHS_EVERY):
+        world, request = await begun()
+        request = await dying(world, request, at)
+        assert request.state is RequestState.DONE, at
+        assert world.naming("Vera Gast") == [], at
+        assert len(world.naming("Otto Rest")) == 2 * 2, at
+        assert await find_people(world.context, TENANT, [by_mail(VERA)]) == {}, at
+        run = await world.run(sync=SYNC)
+        assert (run.state, run.counts.created, run.counts.deleted) == (RunState.SUCCEEDED, 0, 0), at
 
 
 async def test_nothing_brings_the_name_back_until_it_is_lifted() -> None:

@@ -23,7 +23,7 @@ from sync_core.model import Item
 from sync_core.state.choices import load_choices, load_hidden
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import REFUSALS, SUPPRESSIONS, TENANTS, partition
-from sync_core.state.photos import PHOTOS
+from sync_core.state.photos import PHOTOS, key_at
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.replicas import all_replicas, load_replica
 from sync_core.state.runs import all_chunks, newest_runs
@@ -47,6 +47,7 @@ _OF_TENANT = {
     "tenant.json": "settings and definitions",
     "choices.jsonl": "what employees have chosen for themselves",
     "sources.jsonl": "every object of every source",
+    "photos.jsonl": "every photo that is kept, as JPEG in base64",
     "contacts.jsonl": "every item of every snapshot that is kept",
     "replicas.jsonl": "which mailboxes hold something, and in what state",
     "runs.jsonl": "runs and what they did in each mailbox",
@@ -66,7 +67,7 @@ _TRIES = 3
 def sections(task: Task) -> Sequence[Section]:
     """What an export consists of, in order."""
     if task.request.kind is RequestKind.TENANT_EXPORT:
-        return (_tenant, _everybodys_choices, _objects, _contacts, _replicas, _all_runs, _requests, _trail)
+        return (_tenant, _everybodys_choices, _objects, _everybodys_photos, _contacts, _replicas, _all_runs, _requests, _trail)
     return (_person, _mailboxes, _runs, _acts)
 
 
@@ -252,6 +253,20 @@ async def _objects(task: Task, after: str) -> AsyncIterator[Unit]:
             )
             yield Unit("sources.jsonl", f"{source}|{number:05d}", _lines(objects))
             number += 1
+
+
+async def _everybodys_photos(task: Task, after: str) -> AsyncIterator[Unit]:
+    source_after, _, place_after = after.partition("|")
+    async for source, photos in photos_of(task.context, task.keys, task.tenant):
+        if source < source_after:
+            continue
+        async for place in photos.places():
+            if source == source_after and place <= place_after:
+                continue
+            jpeg = await photos.photo(place)
+            if jpeg is not None:
+                held = {"source": source, "key": key_at(place), "jpeg": b64encode(jpeg).decode()}
+                yield Unit("photos.jsonl", f"{source}|{place}", _lines([held]))
 
 
 async def _contacts(task: Task, after: str) -> AsyncIterator[Unit]:

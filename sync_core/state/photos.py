@@ -149,6 +149,11 @@ def place(key: str, name: str) -> str:
     return f"{key}:{name}"
 
 
+def key_at(place: str) -> str:
+    """Whose photo a place is for."""
+    return place.rpartition(":")[0]
+
+
 def _encode(known: Mapping[str, Known]) -> bytes:
     return orjson.dumps(
         {

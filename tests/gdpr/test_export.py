@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
@@ -25,6 +26,7 @@ from sync_core.errors import InputError, LostPagesError, NotFoundError, Transien
 from sync_core.hiding import CardField
 from sync_core.messages import PrivacyStep, PurgeTenant
 from sync_core.state.choices import save_choice, save_hidden
+from tests.engine.test_photos import photo, staff
 from tests.engine.world import SYNC, TENANT, World
 from tests.gdpr.privacy import OFFICER, asked, done, everywhere, fetch_export
 
@@ -104,6 +106,19 @@ async def test_an_export_of_a_tenant_holds_everybody() -> None:
     assert len(files["replicas.jsonl"].splitlines()) == 2
     assert orjson.loads(files["tenant.json"])["syncs"][0]["definition"]["name"] == "People"
     assert set(orjson.loads(files["manifest.json"])["files"]) == set(files) - {"manifest.json"}
+
+
+@pytest.mark.parametrize("size", [export.PART_SIZE, 1])
+async def test_an_export_of_a_tenant_holds_every_photo_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PART_SIZE", size)
+    monkeypatch.setattr(archive, "_PIECE", 1)
+    world, people = await staff()
+    await world.run()
+    files = await fetched(world, await done(world, await asked(world, RequestKind.TENANT_EXPORT, ANNA)), is_officer=True)
+    held = {line["key"]: b64decode(line["jpeg"]) for line in lines_of(files, "photos.jsonl")}
+    on_phones = {f"u:{user}": photo(world, people[0], user) for user in people[:3]}
+    assert held == on_phones
+    assert len(lines_of(files, "photos.jsonl")) == 3
 
 
 async def big_world() -> World:

@@ -153,3 +153,13 @@ async def test_a_mailbox_that_owes_a_photo_is_not_believed_by_its_marks_alone() 
     await runs.request_run(world.context, TENANT, "people", by_hand=True)
     await world.settle()
     assert all(photo(world, people[0], user) for user in people[:-1])
+
+
+async def test_a_photo_that_graph_puts_off_is_written_when_graph_says() -> None:
+    """The ledger is kept meanwhile: it must not believe the mark, which tells of the photo already."""
+    world, people = await staff()
+    fault = Fault(FaultKind.THROTTLED, times=8, method="PUT", path="/photo", retry_after=600)
+    world.cloud.faults.add(fault)
+    run = await world.run()
+    assert (fault.fired, run.state, run.counts.photos) == (8, RunState.SUCCEEDED, 6)
+    assert all(photo(world, mailbox, user) for mailbox in people[:2] for user in people[:3])

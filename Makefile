@@ -15,7 +15,7 @@ setup: ## make the virtual environment and install Azurite
 	@$(run)
 
 test: ## all tests, against the real storage emulator
-	@$(run) pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(run) pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 demo: ## a whole demo tenant on this machine; ARGS=--serve stays up
 	@$(run) local demo $(ARGS)

@@ -132,7 +132,9 @@ class Fields(_Strict):
         rule = self.rules.get(name)
         if rule is not None:
             return rule.policy
-        return "overwrite" if name in OWNED_FIELDS else "leave"
+        if name in OWNED_FIELDS:
+            return "overwrite"  # pragma: no mutate (all that is neither "leave" nor "fill" is the same here)
+        return "leave"
 
 
 def _problem(name: str, rule: FieldRule) -> str:

@@ -36,7 +36,7 @@ class Fingerprinter:
         self._canonical = kind.canonical
         self._prefix = f"{key_id}.{kind.schema}."
         self._keyed = []
-        for name in self._all[: self._all.index(self.fields[-1]) + 1]:
+        for name in self._all[: self._all.index(self.fields[-1]) + 1]:  # pragma: no mutate (what follows has no tag)
             keyed = blake2b(key=key, digest_size=_TAG)
             keyed.update(name.encode() + b"\0")
             self._keyed.append((name, keyed if name in owned else None))

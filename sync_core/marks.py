@@ -83,7 +83,9 @@ def copied_mark(key: str) -> str:
 
 def copied_key(text: str | None) -> str | None:
     """The key of a contact that was copied once; None for any other."""
-    kind, _, key = (text or "").partition(":")
+    if not text:
+        return None
+    kind, _, key = text.partition(":")
     return key if kind == COPIED and key else None
 
 

@@ -136,7 +136,7 @@ def photo_of(portraits: Sequence[Portrait], known: Mapping[str, str | None], sou
 
     None while it is not `known` by the portraits' keys. Photos of Microsoft's are kept under the id `source`.
     """
-    unusable = False
+    unusable = False  # pragma: no mutate (None is as false)
     for portrait in portraits:
         if portrait.key not in known:
             return "", None

@@ -223,6 +223,17 @@ def test_an_item_knows_its_photo() -> None:
     assert (made(photo=("", "")).photo, made(photo=("7:abc", "abc")).photo) == ("", "7:abc")
 
 
+def test_an_item_tells_what_it_would_be_if_nothing_were_hidden() -> None:
+    def made(**more: Any) -> Item:
+        return item_of(ANNA, installation="i", sync="s", fingerprinter=FINGERPRINTER, default_country=None, **more)
+
+    shown, contact = made(), contact_of(ANNA, default_country=None)
+    veiled = made(veil=lambda contact: {**contact, "jobTitle": None})
+    assert (shown.hides, veiled.hides) == ("", shown.fingerprint)
+    assert veiled.fingerprint == FINGERPRINTER.of({**contact, "jobTitle": None})
+    assert orjson.loads(veiled.body)["jobTitle"] is None
+
+
 def test_the_default_country_reaches_the_item() -> None:
     user = {"id": "1", "displayName": "A", "mobilePhone": "030 123456"}
     item = item_of(user, installation="inst", sync="staff", fingerprinter=FINGERPRINTER, default_country="DE")

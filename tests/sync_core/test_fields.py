@@ -174,6 +174,12 @@ def test_what_does_not_fit_is_named(fields: dict[str, Any], place: str, words: s
     assert words in str(caught.value)
 
 
+def test_numbers_may_stay_as_they_are() -> None:
+    person = {**PERSON, "mobilePhone": "+49 (151) 234", "businessPhones": ["+49 (30) 12", "030/34"]}
+    found = shaped({"phones": "as_is"}, person)
+    assert (found["mobilePhone"], found["businessPhones"]) == ("+49 (151) 234", ["+49 (30) 12", "030/34"])
+
+
 def test_addresses_can_be_constants() -> None:
     assert shaped(rule("emailAddresses", constant=["desk@example.com"]))["emailAddresses"][0]["address"] == "desk@example.com"
 

@@ -46,6 +46,13 @@ def test_everything_else_is_foreign(foreign: str | None) -> None:
     assert not is_folder_of(foreign, "inst", "sync")
 
 
+def test_which_sync_of_an_installation_a_folder_is_of() -> None:
+    assert marks.installed_by(folder_mark("inst", "sync"), "inst") == "sync"
+    assert marks.installed_by(folder_mark("inst", "sync").upper(), "inst") == "sync"
+    for other in (None, "", "inst/sync", marks.RELEASED, folder_mark("other", "sync"), item_mark("inst", "sync", KEY)):
+        assert marks.installed_by(other, "inst") is None
+
+
 def test_whose_a_folder_is() -> None:
     mark = folder_mark("inst", "sync")
     assert is_folder_of(mark, "inst", "sync")

@@ -248,3 +248,9 @@ def test_what_is_proven_of_one_contact_says_nothing_of_the_next() -> None:
         "u:3": found["u:3"],
         "": Held("", doubted),
     }
+
+
+def test_the_name_of_a_content_never_changes() -> None:
+    """Marks in mailboxes tell it: another name would have every photo written anew."""
+    assert photo_name(b"a photo", b"key") == "f0ff689f2a3770f7"
+    assert photo_name(b"a photo", b"other key") != photo_name(b"a photo", b"key") != photo_name(b"another", b"key")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -219,6 +220,24 @@ def test_a_field_blanked_by_the_user_is_filled_even_where_edits_are_kept() -> No
     assert update.then == Held("a", sync.fingerprint(officeLocation="Mine"), ("officeLocation",))
 
 
+def test_what_fill_wrote_goes_when_the_person_hides_it() -> None:
+    sync = Sync(fields=FILL)
+    item = msgspec.structs.replace(sync.item(jobTitle=None, department=None), hides=sync.fingerprint())
+    update = sync.update(item, Held("a", sync.fingerprint(department="Mine")))
+    assert fields(update) == {"jobTitle"}
+    assert update is not None
+    assert orjson.loads(update.body)["jobTitle"] is None
+    assert update.then == Held("a", sync.fingerprint(jobTitle=None, department="Mine"))
+    assert sync.update(msgspec.structs.replace(item, hides=""), Held("a", sync.fingerprint(department="Mine"))) is None
+
+
+def test_what_the_user_edited_stays_even_when_the_person_hides_something() -> None:
+    sync = Sync(fields=FILL, on_user_edit="keep")
+    item = msgspec.structs.replace(sync.item(jobTitle=None), hides=sync.fingerprint())
+    entry = Held("a", sync.fingerprint(officeLocation="Mine"), ("officeLocation",))
+    assert fields(sync.update(item, entry)) == {"jobTitle"}
+
+
 # --- notes -----------------------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +258,7 @@ def test_users_are_not_shown_themselves_where_that_is_not_wanted() -> None:
     items = {key: sync.item(key) for key in ("u:1", "o:2+u:1", "u:11", "u:2", "o:1")}
     assert set(sync.policies.shown_to("1", items)) == {"u:11", "u:2", "o:1"}
     assert sync.policies.shown_to("3", items) == items
+    assert sync.policies.shown_to("1", {"u:1": items["u:1"]}) == {}
     assert Sync().policies.shown_to("1", items) == items
     assert sync.policies.name == "no own card"
 

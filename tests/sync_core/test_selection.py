@@ -12,7 +12,7 @@ from sync_core.attributes import NAMES, is_functional_mailbox, is_service_accoun
 from sync_core.definition import parse
 from sync_core.directory import merge
 from sync_core.errors import InputError
-from sync_core.selection import LeaveOut, Line, Selection, compiled, explain, rule_holds
+from sync_core.selection import LeaveOut, Line, Selection, compiled, explain, named, rule_holds
 from tests.sync_core.people import ANNA, users
 
 PERSON = merge(None, {**ANNA, "onPremisesExtensionAttributes": {"extensionAttribute7": "Blue"}, "employeeType": "Contractor"})
@@ -420,6 +420,18 @@ def test_a_preview_counts_what_the_selection_does(rule: dict[str, Any], people: 
     made = parse(Selection, {"rule": rule})
     selects = compiled(made)
     assert explain(made, people)[0].lets_in == sum(selects(person) for person in people)
+
+
+def test_whom_lists_name() -> None:
+    a, b, c, d = (str(UUID(int=number)) for number in range(1, 5))
+    said = named(parse(Selection, {"include": [a, b], "exclude": [b]}), [c])
+    assert [said(key) for key in (f"u:{a}", a, f"f:7+u:{a}", f"u:{b}", f"u:{a}+u:{b}", f"u:{c}", f"o:x+u:{c}", c)] == [
+        *[True] * 3,
+        *[False] * 5,
+    ]
+    assert said(f"u:{d}") is None
+    assert named(Selection())(f"u:{a}") is None
+    assert named(Selection(), [a])(f"u:{a}") is False
 
 
 @given(rules, simple_people)

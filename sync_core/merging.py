@@ -45,16 +45,16 @@ def group_people(sources: Sequence[Mapping[str, str]]) -> Iterator[list[tuple[in
             objects.setdefault(key, []).append((priority, key))
     by_address: dict[str, list[list[tuple[int, str]]]] = {}
     for key, told in objects.items():
-        address = next(filter(None, (sources[priority][key] for priority, _ in told)), "")
+        address = next(filter(None, (sources[priority][key] for priority, _ in told)), "")  # pragma: no mutate
         if address:
             by_address.setdefault(address, []).append(told)
         else:
             yield told
     for sharing in by_address.values():
-        if len(sharing) > 1 and not _shared_within_a_source(sharing):
-            yield sorted(one for told in sharing for one in told)
-        else:
+        if len(sharing) == 1 or _shared_within_a_source(sharing):  # pragma: no mutate (to be alone only saves time)
             yield from sharing
+        else:
+            yield sorted(one for told in sharing for one in told)
 
 
 def merged(told: Sequence[Person]) -> Merged:

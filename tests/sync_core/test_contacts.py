@@ -232,6 +232,9 @@ def test_an_item_tells_what_it_would_be_if_nothing_were_hidden() -> None:
     assert (shown.hides, veiled.hides) == ("", shown.fingerprint)
     assert veiled.fingerprint == FINGERPRINTER.of({**contact, "jobTitle": None})
     assert orjson.loads(veiled.body)["jobTitle"] is None
+    with_photo = made(veil=lambda contact: {**contact, "jobTitle": None}, photo=("7", "abc"))
+    assert with_photo.fingerprint == FINGERPRINTER.of({**contact, "jobTitle": None}, photo="abc")
+    assert with_photo.hides == made(photo=("7", "abc")).fingerprint
 
 
 def test_the_default_country_reaches_the_item() -> None:

@@ -429,7 +429,7 @@ def test_whom_lists_name() -> None:
         *[True] * 3,
         *[False] * 5,
     ]
-    assert said(f"u:{d}") is None
+    assert [said(key) for key in (f"u:{b}+u:{d}", f"u:{a}+f:7", f"u:{d}")] == [False, True, None]
     assert named(Selection())(f"u:{a}") is None
     assert named(Selection(), [a])(f"u:{a}") is False
 

@@ -16,7 +16,7 @@ from sync_core.model import Replica, RunState
 from sync_core.ports import Put, Remove, Write
 from sync_core.state.ledgers import LedgerStore
 from sync_core.state.names import CACHES, LEDGERS, READ_AT, SNAPSHOTS, SOURCES, partition
-from sync_core.state.replicas import all_replicas
+from sync_core.state.replicas import all_replicas, save_replicas
 from sync_core.state.runs import Check, load_run
 from sync_core.state.snapshots import SnapshotStore
 from sync_core.state.sources import SourceStore
@@ -241,6 +241,24 @@ async def test_a_worker_whose_claim_ran_out_writes_no_more() -> None:
     await world.run()
     assert {len(items) for items in world.ours(mailbox).values()} == {1}
     assert len(world.ours(mailbox)) == 50
+
+
+async def test_what_another_worker_has_claimed_is_left_alone_until_the_claim_ends() -> None:
+    world = await synced(3)
+    mailboxes = staff(world)
+    world.hire("New Colleague", mailbox="none")
+    ends = world.clock.now() + timedelta(minutes=7)
+    claimed = [replica async for replica in all_replicas(world.tables, TENANT, SYNC)]
+    for replica in claimed:
+        replica.owner, replica.owned_until = "another worker", ends
+    await save_replicas(world.tables, TENANT, SYNC, claimed)
+    run_id = await runs.request_run(world.context, TENANT, SYNC, by_hand=True)
+    while (upcoming := world.queues.next_at()) is not None and upcoming < ends:
+        await world.settle(most=1)
+        assert {len(world.ours(mailbox)) for mailbox in mailboxes} == {3}
+    await world.settle()
+    assert (await load_run(world.tables, TENANT, run_id)).state is RunState.SUCCEEDED
+    assert {len(world.ours(mailbox)) for mailbox in mailboxes} == {4}
 
 
 async def test_a_claim_marks_the_replica_dirty_before_anything_is_written() -> None:

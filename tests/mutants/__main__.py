@@ -119,7 +119,7 @@ def plant(folder: Path, fault: Fault) -> str:
 
 def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
     """The first test that failed, if one did, and what is wrong when the tests could not run."""
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=no", "-rfE", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--tb=no", "-rfE", *tests]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     try:
         run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)

@@ -15,7 +15,7 @@ from gdpr.audit_chain import SYSTEM, Actor
 from gdpr.audit_trail import record, shred_actor
 from gdpr.named_events import NAMED_KEY, events_naming, grounds_in, names_still, suppressed_by
 from gdpr.requests import Request, RequestKind, save_request
-from gdpr.subject import Match, concerns, find_people, kept_items, person_in, photos_of, sources_of, stored_objects, syncs_of
+from gdpr.subject import Match, concerns, find_people, person_in, photos_of, sources_of, stored_objects, syncs_of
 from sync_core.engine.context import Context
 from sync_core.engine.work import OutOfTimeError
 from sync_core.errors import LostPagesError, NotFoundError
@@ -30,7 +30,7 @@ from sync_core.state.names import REFUSALS, partition
 from sync_core.state.photos import PHOTOS
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.runs import all_chunks, load_run, newest_runs, save_chunk
-from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.snapshots import SnapshotStore, kept_items
 from sync_core.state.sources import CALENDAR, OF_TARGETS, USERS, SourceHead, SourceStore, owner_of, source_key
 from sync_core.state.suppressions import Kind as SuppressionKind
 from sync_core.state.suppressions import load_suppressions, suppress

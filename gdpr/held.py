@@ -17,7 +17,7 @@ from gdpr.cards import as_csv, as_vcards
 from gdpr.erasure import Task, known_as
 from gdpr.named_events import events_naming, hashes_of
 from gdpr.requests import RequestKind, Subject, newest_requests
-from gdpr.subject import concerns, kept_items, person_in, photos_of, sources_of, stored_objects, syncs_of
+from gdpr.subject import concerns, person_in, photos_of, sources_of, stored_objects, syncs_of
 from sync_core.errors import LostPagesError
 from sync_core.model import Item
 from sync_core.state.choices import load_choices, load_hidden
@@ -27,7 +27,7 @@ from sync_core.state.photos import PHOTOS, key_at
 from sync_core.state.refusals import RefusalStore
 from sync_core.state.replicas import all_replicas, load_replica
 from sync_core.state.runs import all_chunks, newest_runs
-from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.snapshots import SnapshotStore, kept_items
 from sync_core.state.sources import SourceStore, source_key
 from sync_core.state.suppressions import load_suppressions
 from sync_core.suppression import by_key, identifiers

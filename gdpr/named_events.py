@@ -16,7 +16,7 @@ from sync_core.model import Item, Named
 from sync_core.named import NAMED, item_without, owned_by
 from sync_core.ports import TenantKeys
 from sync_core.state.names import SUPPRESSIONS
-from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.snapshots import SnapshotStore, kept_items
 from sync_core.state.sources import CALENDAR, SourceStore, owner_of
 from sync_core.state.suppressions import Suppressions
 from sync_core.suppression import hashed
@@ -64,15 +64,9 @@ def grounds_in(named: Iterable[Named], hashes: Collection[str]) -> list[Named]:
 
 async def names_still(store: SnapshotStore, hashes: Collection[str]) -> bool:
     """Whether an event of the snapshots that are kept names one of them."""
-    for head in (await store.head(), await store.previous()):
-        for number in range(len(head.digests) if head is not None else 0):
-            assert head is not None
-            try:
-                page = await store.page(head, number)
-            except LostPagesError:
-                break
-            if any(grounds_in(item.named, hashes) for item in page.values()):
-                return True
+    async for item in kept_items(store):
+        if grounds_in(item.named, hashes):
+            return True
     return False
 
 

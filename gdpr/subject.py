@@ -15,7 +15,7 @@ from sync_core.model import Item
 from sync_core.ports import TenantKeys
 from sync_core.state.names import SOURCES, SYNCS, partitions_of
 from sync_core.state.photos import PHOTOS, PhotoRows, PhotoStore
-from sync_core.state.snapshots import SnapshotStore
+from sync_core.state.snapshots import SnapshotStore, kept_items
 from sync_core.state.sources import OF_TARGETS, SourceStore, source_key
 from sync_core.state.syncs import Sync, load_sync
 from sync_core.suppression import addresses, by_key, by_mail, identifiers
@@ -98,19 +98,6 @@ async def syncs_of(context: Context, tenant: str) -> AsyncIterator[Sync]:
     """A tenant's syncs."""
     for row in [entity.row async for entity in context.tables.query(SYNCS, tenant, select=())]:
         yield await load_sync(context.tables, tenant, row)
-
-
-async def kept_items(store: SnapshotStore) -> AsyncIterator[Item]:
-    """The items of a sync's current snapshot and the one before."""
-    for head in (await store.head(), await store.previous()):
-        for number in range(len(head.digests) if head is not None else 0):
-            assert head is not None
-            try:
-                page = await store.page(head, number)
-            except LostPagesError:
-                break
-            for item in page.values():
-                yield item
 
 
 def person_in(item: Item) -> dict[str, Any]:

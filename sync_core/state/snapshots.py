@@ -335,3 +335,16 @@ def _row(generation: str, number: int) -> str:
 
 def _roster_row(generation: str, number: int) -> str:
     return f"p:{generation}:roster{number:03d}"
+
+
+async def kept_items(store: SnapshotStore) -> AsyncIterator[Item]:
+    """The items of a sync's current snapshot and the one before."""
+    for head in (await store.head(), await store.previous()):
+        for number in range(len(head.digests) if head is not None else 0):
+            assert head is not None
+            try:
+                page = await store.page(head, number)
+            except LostPagesError:
+                break
+            for item in page.values():
+                yield item

@@ -11,6 +11,8 @@ from local.m365.calendars.events import Calendar, Event, Shown
 from local.m365.calendars.store import Calendars
 from local.m365.tenant import Tenant
 from sync_core import marks
+from sync_core.model import RunState
+from sync_core.state.runs import Run
 from tests.engine.world import INSTALLATION, World
 
 BERLIN = "W. Europe Standard Time"
@@ -127,3 +129,29 @@ def sight(shown: Shown) -> Sight:
     times: Iterable[datetime] = (zones.local(values[side]) if whole else zones.moment(values[side]) for side in ("start", "end"))
     start, end = (f"{at:%Y-%m-%dT%H:%M:%S}" for at in times)
     return values.get("subject") or "", start, end, whole, (values.get("location") or {}).get("displayName") or ""
+
+
+class Watched(Rooms):
+    """Rooms that end every test without a mail and without an online meeting."""
+
+    reader = ""
+
+    def check(self) -> None:
+        """Nobody was told anything by mail."""
+        targets = [box for owner, box in self.tenant.mailboxes.items() if owner != self.room]
+        assert [box.calendars.mailed for box in targets] == [{}] * len(targets)
+        assert sum(box.calendars.online_meetings for box in targets) == 0
+
+    async def good(self, **options: Any) -> Run:
+        """A run that must succeed."""
+        run = await self.run(sync=SYNC, **options)
+        assert (run.state, run.reason) == (RunState.SUCCEEDED, "")
+        self.check()
+        return run
+
+
+def watched() -> Watched:
+    """Rooms with one reader."""
+    world = Watched()
+    world.reader = world.hire("Reader One")
+    return world
